@@ -70,6 +70,7 @@ def measure(
     readings: Readings = {}
     for name in dict.fromkeys(meters):
         readings.update(PASSES[name](compressed, setting))
+    readings.update(compressed.readings)
     finetuned = compressed.finetuned
     return Record(
         workload=twin.workload,
@@ -126,7 +127,7 @@ def torch_bytes(state: dict[str, Tensor]) -> bytes:
     return buffer.getvalue()
 
 
-def verified_bytes(state: dict[str, Tensor]) -> int:
+def verified_bytes(state: codec.State) -> int:
     """Bytes on disk of the sparse model state file; raises CodecError unless it decodes equal."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "state.gnnz"

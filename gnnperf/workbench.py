@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import os
-import sys
-from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import platformdirs
 import torch
@@ -19,10 +14,10 @@ from torch import nn
 from gnnperf.datasets import DataOptions, Dataset, DatasetSource, Mode
 from gnnperf.errors import GnnperfError
 from gnnperf.files import writable_folder
-from gnnperf.machine import find_device, settle_threads, tune_allocator, versions
+from gnnperf.machine import find_device, settle_threads, tune_allocator
 from gnnperf.training import FitReport, Trained, evaluate, fit, prepared, seeded
 from gnnperf.training.checkpoints import Checkpoint, cached, key_of
-from gnnperf.training.fit import TRAINING_VERSION
+from gnnperf.training.keys import what_decides
 from gnnperf.weights import load_weights, weights_digest
 from gnnperf.workloads import Workload, find_workload
 
@@ -101,25 +96,35 @@ class Workbench:
     def _base(self, workload: Workload, seed: int) -> Trained:
         dataset = self.dataset(workload.dataset)
         device = self.options.device
-        with seeded(seed):
-            model = workload.model(dataset)
-        key = key_of(self._what_decides(workload, seed, dataset, model))
-        model.to(device)
+
+        def fresh() -> nn.Module:
+            with seeded(seed):
+                return workload.model(dataset).to(device)
+
+        model = fresh()
         graphs = [graph.to(device) for graph in dataset.graphs]
         parts = prepared(model, workload.task.split(graphs, seed))
         name = workload.id_on(dataset.key)
+        given = workload.checkpoint
+        key = key_of(
+            {
+                **what_decides(model, workload.task, workload.train, seed, dataset.fingerprint),
+                "workload": workload.name,
+                "checkpoint": None if given is None else weights_digest(given),
+            }
+        )
 
         def train() -> Checkpoint:
-            if workload.checkpoint is None:
+            if given is None:
                 bar = name if self._show_progress else ""
                 report = fit(model, workload.task, parts, workload.train, seed=seed, progress=bar)
             else:
-                load_weights(model, workload.checkpoint)
+                load_weights(model, given)
                 report = FitReport(0, 0, 0.0, evaluate(model, workload.task, parts.validation))
             return {"state": model.state_dict(), "report": asdict(report)}
 
-        path = self.options.cache / "checkpoints" / f"{name}-seed{seed}-{key}.ckpt"
-        checkpoint = cached(path, train)
+        checkpoints = self.options.cache / "checkpoints"
+        checkpoint = cached(checkpoints / f"{name}-seed{seed}-{key}.ckpt", train)
         model.load_state_dict(checkpoint["state"])
         return Trained(
             workload=name,
@@ -127,6 +132,7 @@ class Workbench:
             model=model.eval(),
             task=workload.task,
             parts=parts,
+            train=workload.train,
             finetune=workload.finetune_settings(),
             report=FitReport(**checkpoint["report"]),
             data={
@@ -135,44 +141,6 @@ class Workbench:
                 "origin": dataset.origin,
                 "fingerprint": dataset.fingerprint,
             },
+            fresh=fresh,
+            checkpoints=checkpoints,
         )
-
-    def _what_decides(
-        self, workload: Workload, seed: int, dataset: Dataset, model: nn.Module
-    ) -> dict[str, Any]:
-        """Everything a training's result depends on; the checkpoint's key."""
-        initial = hashlib.sha256()
-        for name, value in model.state_dict().items():
-            initial.update(f"{name} {tuple(value.shape)}".encode())
-            initial.update(value.cpu().numpy().tobytes())
-        given = workload.checkpoint
-        return {
-            "training_version": TRAINING_VERSION,
-            "workload": workload.name,
-            "task": repr(workload.task),
-            "settings": asdict(workload.train),
-            "checkpoint": None if given is None else weights_digest(given),
-            "model": repr(model),
-            "code": code_digest({type(workload.task), *map(type, model.modules())}),
-            "initial_weights": initial.hexdigest(),
-            "seed": seed,
-            "data": dataset.fingerprint,
-            "torch": versions()["torch"],
-            "torch_geometric": versions()["torch-geometric"],
-            "device": self.options.device.type,
-            "threads": self.options.threads,
-            "instruction_set": torch.backends.cpu.get_cpu_capability(),
-        }
-
-
-def code_digest(classes: Iterable[type]) -> str:
-    """SHA-256 over the source files of classes, those of torch and PyG left to their versions."""
-    modules = {kind.__module__ for kind in classes}
-    digest = hashlib.sha256()
-    for name in sorted(modules):
-        if name.partition(".")[0] not in ("torch", "torch_geometric"):
-            try:
-                digest.update(inspect.getsource(sys.modules[name]).encode())
-            except (KeyError, OSError, TypeError):  # Typed into a prompt: nothing to read.
-                digest.update(name.encode())
-    return digest.hexdigest()

@@ -3,10 +3,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from gnnperf.codec import same_state
 from gnnperf.datasets import DataOptions
 from gnnperf.errors import GnnperfError
 from gnnperf.files import FolderError
 from gnnperf.machine import find_device
+from gnnperf.recipes import compress
 from gnnperf.workbench import Workbench, WorkbenchOptions
 from gnnperf.workloads import WORKLOADS, Workload
 
@@ -61,6 +63,16 @@ def test_what_decides_the_result_decides_the_key(tmp_path, quick, monkeypatch, c
     monkeypatch.setitem(WORKLOADS, "cora_node-spline", changed)
     bench(tmp_path).trained("cora_node-spline", 0)
     bench(tmp_path).trained("cora_node-spline", 1)
+    assert len(checkpoints(tmp_path)) == 3
+
+
+def test_a_training_after_a_recipe_is_done_once(tmp_path, quick):
+    first = compress(bench(tmp_path).trained("cora_node-spline", 0), "layer@0.9+finetune")
+    second = compress(bench(tmp_path).trained("cora_node-spline", 0), "layer@0.9+finetune")
+    assert len(checkpoints(tmp_path)) == 2
+    assert first.finetuned == second.finetuned
+    assert same_state(first.state(), second.state())
+    compress(bench(tmp_path).trained("cora_node-spline", 0), "layer@0.8+finetune")
     assert len(checkpoints(tmp_path)) == 3
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from torch import Tensor, nn
+from torch import nn
 
+from gnnperf.codec import State
 from gnnperf.compression.masks import deployed_state
 from gnnperf.errors import GnnperfError
+from gnnperf.records import Reading
 from gnnperf.training import FitReport, Trained
 
 
@@ -28,6 +30,14 @@ Coverage = Mapping[str, Changed]
 """The parameters that a recipe took in hand, by name; never empty."""
 
 
+class Deployed(nn.Module):
+    """A module made for inference alone, whose stored state need not be its `state_dict`."""
+
+    def state(self) -> State:
+        """What is stored, such that the module can be made again from it."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
 class Compressed:
     """A model after a recipe, beside the dense twin it was made from.
@@ -39,6 +49,9 @@ class Compressed:
         coverage: the parameters the recipe took in hand.
         finetuned: how fine-tuning went; None without. Best epoch 0 means that the weights from
             before fine-tuning were as good on validation and were kept.
+        deployed: the module that is shipped and run, where it is another than `model`, which then
+            only simulates it; it has a method `state()` that gives what is stored.
+        readings: what the recipe itself measured or counted, for the record.
     """
 
     twin: Trained
@@ -46,7 +59,11 @@ class Compressed:
     model: nn.Module
     coverage: Coverage
     finetuned: FitReport | None = None
+    deployed: Deployed | None = None
+    readings: Mapping[str, Reading] = field(default_factory=dict)
 
-    def state(self) -> dict[str, Tensor]:
+    def state(self) -> State:
         """What is stored and shipped."""
-        return deployed_state(self.model)
+        if self.deployed is not None:
+            return self.deployed.state()
+        return dict(deployed_state(self.model))

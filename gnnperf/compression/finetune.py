@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from gnnperf.compression.compressed import Compressed
 from gnnperf.compression.masks import hold_masks
-from gnnperf.training import fit
+from gnnperf.training import fit_cached
 
 
 def finetune(compressed: Compressed) -> Compressed:
@@ -16,13 +16,7 @@ def finetune(compressed: Compressed) -> Compressed:
     Never worse on validation than before: the starting weights compete with every epoch's.
     """
     twin, model = compressed.twin, deepcopy(compressed.model)
-    report = fit(
-        model,
-        twin.task,
-        twin.parts,
-        twin.finetune,
-        seed=twin.seed,
-        keep_start=True,
-        after_step=hold_masks,
+    report = fit_cached(
+        twin, model, twin.finetune, variant="finetune", keep_start=True, after_step=hold_masks
     )
     return replace(compressed, model=model, finetuned=report)

@@ -5,7 +5,7 @@ from gnnperf.training.graph_classification import GraphClassification
 from gnnperf.training.link_prediction import LinkPrediction
 from gnnperf.training.settings import TrainSettings
 from gnnperf.training.tasks import NodeClassification, Parts, Scores, Task
-from gnnperf.training.trained import Trained
+from gnnperf.training.trained import Trained, fit_cached
 
 __all__ = [
     "FitReport",
@@ -19,6 +19,7 @@ __all__ = [
     "Trained",
     "evaluate",
     "fit",
+    "fit_cached",
     "prepared",
     "seeded",
 ]
