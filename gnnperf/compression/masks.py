@@ -45,6 +45,11 @@ def masked_names(model: nn.Module) -> list[str]:
     return [] if masks is None else [name.replace("/", ".") for name, _ in masks.named_buffers()]
 
 
+def masks_of(model: nn.Module) -> dict[str, Tensor]:
+    """The masks themselves, by the parameter's name; writing into them changes the model's."""
+    return {name: getattr(model, MASKS).of(name) for name in masked_names(model)}
+
+
 @torch.no_grad()
 def hold_masks(model: nn.Module) -> None:
     """Set masked weights to zero again; call after each optimizer step. Never leaves a -0.0."""
