@@ -95,7 +95,10 @@ def parse_recipe(text: str) -> Recipe:
     method = METHODS.get(name)
     if method is None or not at:
         known = ", ".join(f"{n}@..." for n in sorted(METHODS))
-        raise RecipeError(f"unknown recipe {text!r}; there are {known}, each also with {FINETUNE}")
+        followed = ", ".join(n for n, m in sorted(METHODS.items()) if m.finetunes)
+        raise RecipeError(
+            f"unknown recipe {text!r}; there are {known}; {FINETUNE} may follow {followed}"
+        )
     if finetuned and not method.finetunes:
         raise RecipeError(f"recipe {text!r}: {name} trains by itself; leave {FINETUNE} out")
     try:

@@ -61,5 +61,11 @@ def hold_masks(model: nn.Module) -> None:
 
 def deployed_state(model: nn.Module) -> dict[str, Tensor]:
     """The state_dict of the model that is shipped: without the masks."""
-    prefix = MASKS + "."
-    return {k: v for k, v in model.state_dict().items() if not k.startswith(prefix)}
+    # Taken off for a moment rather than filtered, so that torch's notes on versions, which
+    # torch.save writes too, are those of the model without masks.
+    masks = model._modules.pop(MASKS, None)
+    try:
+        return model.state_dict()
+    finally:
+        if masks is not None:
+            model.add_module(MASKS, masks)
