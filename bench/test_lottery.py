@@ -64,7 +64,8 @@ def test_verdict(case, trained, pytestconfig, closing_row):
         [score_readings(compress(base, recipe))[metric].value for base in bases]
         for recipe in with_controls(case.recipe)
     )
-    verdict = judge_tickets(dense, ticket, dict(zip(CONTROLS, controls, strict=True)))
+    scores_of = dict(zip(CONTROLS, controls, strict=True))
+    verdict = judge_tickets(dense, ticket, scores_of)
     closing_row(
         "lottery tickets, mean over seeds",
         workload=bases[0].workload,
@@ -72,6 +73,8 @@ def test_verdict(case, trained, pytestconfig, closing_row):
         seeds=len(seeds),
         of=metric,
         dense=f"{statistics.fmean(dense):.4f}",
+        ticket=f"{statistics.fmean(ticket):.4f}",
+        **{name: f"{statistics.fmean(s):.4f}" for name, s in scores_of.items()},
         verdict=verdict,
     )
     drop = statistics.fmean(dense) - statistics.fmean(ticket)

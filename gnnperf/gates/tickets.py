@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gnnperf.errors import GnnperfError
@@ -12,17 +12,23 @@ from gnnperf.errors import GnnperfError
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a winning ticket was found, and the figures that say so."""
+    """Whether a winning ticket was found; `unmet` says what it takes and was not so."""
 
-    found: bool
-    why: str
+    unmet: tuple[str, ...]
+
+    @property
+    def found(self) -> bool:
+        """Whether nothing was missing."""
+        return not self.unmet
 
     def __str__(self) -> str:
-        return f"{'winning ticket found' if self.found else 'no winning ticket'}: {self.why}"
+        if self.found:
+            return "winning ticket found"
+        return f"no winning ticket: {', '.join(self.unmet)}"
 
 
 def judge_tickets(
-    dense: Sequence[float], ticket: Sequence[float], controls: dict[str, Sequence[float]]
+    dense: Sequence[float], ticket: Sequence[float], controls: Mapping[str, Sequence[float]]
 ) -> Verdict:
     """Judge tickets by their scores (higher is better), one a seed, the same seeds in all.
 
@@ -38,10 +44,8 @@ def judge_tickets(
         )
     mean = statistics.fmean(ticket)
     needed = statistics.fmean(dense) - statistics.stdev(dense) / math.sqrt(len(dense))
-    reasons = [f"{mean:.4f} {'<' if mean < needed else '>='} {needed:.4f} (dense less 1 SE)"]
-    found = mean >= needed
-    for name, scores in controls.items():
-        control = statistics.fmean(scores)
-        reasons.append(f"{'>' if mean > control else '<='} {control:.4f} ({name})")
-        found = found and mean > control
-    return Verdict(found, ", ".join(reasons))
+    unmet = [f"below dense less 1 SE ({needed:.4f})"] if mean < needed else []
+    unmet += [
+        f"not above {name}" for name, scores in controls.items() if mean <= statistics.fmean(scores)
+    ]
+    return Verdict(tuple(unmet))
