@@ -1,4 +1,9 @@
-"""Structured pruning: whole hidden channels go, and what is left is a smaller dense model."""
+"""Structured pruning: whole hidden channels go, and what is left is a smaller dense model.
+
+Models say which dimensions share channels. Torch-Pruning finds that out by tracing, and guesses
+at parameters that are in no layer of torch's: its 1.6.1 shrinks GNNNet and GIN to what is made of
+them here, and leaves SplineNet whole without a word.
+"""
 
 from __future__ import annotations
 
