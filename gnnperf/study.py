@@ -10,7 +10,7 @@ import pickle
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
-from joblib.externals import cloudpickle
+import cloudpickle
 from tqdm import tqdm
 
 from gnnperf.cases import Case
