@@ -11,8 +11,9 @@ import gnnperf
 from gnnperf import doctor
 from gnnperf.codec.commands import add_commands as add_codec_commands
 from gnnperf.errors import GnnperfError
+from gnnperf.presets import parse_seeds
 from gnnperf.recipes import METHODS
-from gnnperf.train import parse_seeds, report_table, train_bases
+from gnnperf.train import report_table, train_bases
 from gnnperf.workbench import workbench_options
 from gnnperf.workloads import WORKLOADS, find_workload
 

@@ -15,6 +15,14 @@ import pytest
 
 from gnnperf.errors import GnnperfError
 from gnnperf.presets import DEFAULT_PRESET, PRESETS
+from gnnperf.study_plugin import (
+    add_study_options,
+    check_study_options,
+    chosen_preset,
+    from_store_or,
+    train_cases_ahead,
+    unused_results,
+)
 
 if TYPE_CHECKING:
     from gnnperf.compression import Compressed
@@ -25,7 +33,9 @@ if TYPE_CHECKING:
     from gnnperf.workbench import Workbench
 
 _LATENCY_SECONDS = 15.0
-"""A case that is so slow that its rounds take longer gets fewer of them."""
+"""Two callables so slow that their rounds take longer get fewer of them."""
+_CASE_LATENCY_SECONDS = 2.5
+"""The same for a case, of which a study has hundreds."""
 
 CASES_MARK = "gnnperf_cases"
 
@@ -88,6 +98,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="W",
         help="what --gnnperf-energy estimate takes one busy core to draw (default: 10)",
     )
+    add_study_options(group)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -104,6 +115,7 @@ def pytest_configure(config: pytest.Config) -> None:
     watts = config.getoption("gnnperf_core_watts")
     if not 0 < watts < math.inf:
         raise pytest.UsageError(f"--gnnperf-core-watts {watts:g}: name a power above zero")
+    check_study_options(config)
     device = config.getoption("gnnperf_device")
     if device != "auto":
         from gnnperf.machine import find_device
@@ -139,7 +151,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     from gnnperf.datasets import DataError
     from gnnperf.files import FolderError
 
-    preset = PRESETS[metafunc.config.getoption("gnnperf_preset")]
+    preset = chosen_preset(metafunc.config)
     try:
         workbench = _workbench(metafunc.config)
         given = set(mark.kwargs)
@@ -176,7 +188,16 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
         f"threads {options.threads}, data {options.data.mode}, "
         f"preset {config.getoption('gnnperf_preset')}, cache {options.cache}"
     )
+    if seeds := config.getoption("gnnperf_seeds"):
+        header += f", seeds {seeds}"
     return [header, *(f"gnnperf: {d.key}: {d.origin}" for d in bench.datasets())]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Before the first case is measured, train what the cases will need."""
+    if _WORKBENCH in session.config.stash:
+        train_cases_ahead(session, session.config.stash[_WORKBENCH])
 
 
 @pytest.fixture(scope="session")
@@ -235,12 +256,12 @@ def latency(
     return compare
 
 
-def _run_rounds(benchmark: Any, pair: Pair) -> None:
+def _run_rounds(benchmark: Any, pair: Pair, seconds: float = _LATENCY_SECONDS) -> None:
     """Through pytest-benchmark, which so times the candidate."""
     # Switched off, pytest-benchmark still calls the pair once: it must work all the same.
     if not benchmark.disabled:
         pair.warm_up()
-        pair.fit_into(_LATENCY_SECONDS)
+        pair.fit_into(seconds)
     benchmark.pedantic(pair, setup=pair.before, teardown=pair.after, rounds=pair.rounds)
 
 
@@ -320,16 +341,24 @@ def measure(
             raise GnnperfError(
                 f"{request.node.name}: measure() takes one case a test; parametrize the others"
             )
-        record = take(
-            compressed,
-            partial(_run_rounds, benchmark),
-            {"allocator": workbench.allocator},
-            meters=meters,
-            options=_meter_options(request.config, isolated),
-        )
-        if "latency" not in meters:
-            # pytest-benchmark saves the record only beside something that it timed.
-            benchmark.pedantic(inference(compressed.model, compressed.twin.parts), rounds=5)
+        settings = {"allocator": workbench.allocator}
+        options = _meter_options(request.config, isolated)
+
+        def now() -> Record:
+            record = take(
+                compressed,
+                partial(_run_rounds, benchmark, seconds=_CASE_LATENCY_SECONDS),
+                settings,
+                meters=meters,
+                options=options,
+            )
+            if "latency" not in meters:
+                # pytest-benchmark saves the record only beside something that it timed.
+                benchmark.pedantic(inference(compressed.model, compressed.twin.parts), rounds=5)
+            return record
+
+        decides = (compressed, meters, options, settings)
+        record = from_store_or(now, decides, request.config, benchmark, workbench.options.cache)
         benchmark.extra_info["gnnperf"] = to_json(record)
         request.config.stash[_RECORDS].append(record)
         return record
@@ -368,5 +397,6 @@ def pytest_terminal_summary(
     from gnnperf.reports.table import closing_report
 
     terminalreporter.section("gnnperf")
-    for line in closing_report(records, comparisons, tables).splitlines():
+    closing = closing_report(records, comparisons, tables).splitlines()
+    for line in (*closing, *unused_results(config)):
         terminalreporter.write_line(line)

@@ -1,4 +1,4 @@
-"""How much of the study a run covers."""
+"""How much of the study a run covers: presets, and lists of seeds."""
 
 from __future__ import annotations
 
@@ -28,3 +28,20 @@ PRESETS = {
     )
 }
 DEFAULT_PRESET = "quick"
+
+
+def parse_seeds(text: str) -> list[int]:
+    """`0,1,2` or `0..9`, at most 1000 of 32 bits; raises ValueError."""
+    seeds: dict[int, None] = {}
+    for part in text.split(","):
+        first, dots, last = part.partition("..")
+        low, high = int(first), int(last if dots else first)
+        if not 0 <= low <= high < min(1 << 32, low + _MOST_SEEDS):
+            raise ValueError
+        seeds.update(dict.fromkeys(range(low, high + 1)))
+    if len(seeds) > _MOST_SEEDS:
+        raise ValueError
+    return list(seeds)
+
+
+_MOST_SEEDS = 1000

@@ -87,6 +87,11 @@ class Recipe:
     argument: Any
     finetuned: bool
 
+    @property
+    def trains(self) -> bool:
+        """Whether applying it takes a training: its own, or fine-tuning."""
+        return self.finetuned or not self.method.finetunes
+
 
 def parse_recipe(text: str) -> Recipe:
     """Read `method@argument[+finetune]`; raises RecipeError with the remedy."""

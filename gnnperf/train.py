@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 
 from tabulate import tabulate
 from tqdm import tqdm
 
+from gnnperf.parallel import side_by_side, workers_end
 from gnnperf.workbench import Workbench, WorkbenchOptions
 
 
@@ -32,37 +31,18 @@ def train_bases(
     """Every workload with every seed, `jobs` processes side by side, with a progress bar.
 
     Bases in the cache are not trained again, so that an interrupted call goes on where it was.
-    Raises GnnperfError as `Workbench.trained` does.
+    Raises GnnperfError as `Workbench.trained` does, WorkersDiedError when a process died.
     """
     wanted = [(name, seed) for name in workloads for seed in seeds]
-    bar = tqdm(total=len(wanted), unit="base", disable=None)
+    tasks = [(options, *base) for base in wanted]
     reports = []
-    with bar:
-        for report in _reports(options, wanted, jobs):
+    with workers_end(jobs), tqdm(total=len(wanted), unit="base", disable=None) as bar:
+        for report in side_by_side(train_base, tasks, jobs):
             reports.append(report)
             bar.update()
             bar.set_postfix_str(f"{report.workload} seed {report.seed}")
     order = {pair: index for index, pair in enumerate(wanted)}
     return sorted(reports, key=lambda r: order[r.workload.replace("~synthetic", ""), r.seed])
-
-
-def _reports(
-    options: WorkbenchOptions, wanted: Sequence[tuple[str, int]], jobs: int
-) -> Iterator[BaseReport]:
-    if jobs == 1:
-        for name, seed in wanted:
-            yield train_base(options, name, seed)
-        return
-    # Fork would copy torch's threads in whatever state they are.
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
-    try:
-        futures: list[Future[BaseReport]] = [
-            pool.submit(train_base, options, name, seed) for name, seed in wanted
-        ]
-        for future in as_completed(futures):
-            yield future.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def train_base(options: WorkbenchOptions, workload: str, seed: int) -> BaseReport:
@@ -101,14 +81,3 @@ def report_table(reports: Sequence[BaseReport]) -> str:
         )
     headers = ("workload", "parameters", "score", "mean +- std", "majority", "seconds", "seeds")
     return tabulate(rows, headers=headers, disable_numparse=True)
-
-
-def parse_seeds(text: str) -> list[int]:
-    """`0,1,2` or `0..9`; raises ValueError."""
-    seeds: list[int] = []
-    for part in text.split(","):
-        first, dots, last = part.partition("..")
-        seeds.extend(range(int(first), int(last) + 1) if dots else [int(first)])
-    if not seeds or min(seeds) < 0:
-        raise ValueError
-    return list(dict.fromkeys(seeds))

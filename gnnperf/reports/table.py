@@ -53,6 +53,9 @@ def case_table(records: Sequence[Record]) -> str:
     shown = [name for name in RESOURCES if any(name in r.readings for r in records)]
     rows = [(*_row(r), *(human(r.readings.get(name)) for name in shown)) for r in records]
     headers = (*HEADERS, *(RESOURCES[name] for name in shown))
+    if any(r.provenance.get("resumed") for r in records):
+        headers = (*headers, "measured")
+        rows = [(*row, _measured(r)) for row, r in zip(rows, records, strict=True)]
     return tabulate(rows, headers=headers, disable_numparse=True)
 
 
@@ -117,6 +120,13 @@ def _row(record: Record) -> tuple[str, ...]:
         # Not asked for is another thing than not to be had.
         with_interval(ratio) if (ratio := record.readings.get("cpu_ratio")) else "-",
     )
+
+
+def _measured(record: Record) -> str:
+    """When, in runs that took records from the store."""
+    if not record.provenance.get("resumed"):
+        return "now"
+    return f"before, {record.provenance.get('measured_at', 'unknown when')}"
 
 
 def human(reading: Reading | None) -> str:

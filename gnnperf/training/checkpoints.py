@@ -6,7 +6,9 @@ import hashlib
 import io
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,25 @@ Checkpoint = dict[str, Any]
 _DIGEST_BYTES = 32
 
 
+_MAY_TRAIN = ContextVar("may_train", default=True)
+
+
 class DamagedCheckpointError(GnnperfError):
     """A checkpoint file that does not hold what was written."""
+
+
+class NotCachedError(Exception):
+    """A training is needed inside `only_cached`."""
+
+
+@contextmanager
+def only_cached() -> Iterator[None]:
+    """Inside, what would have to be trained raises NotCachedError instead, at once."""
+    token = _MAY_TRAIN.set(False)
+    try:
+        yield
+    finally:
+        _MAY_TRAIN.reset(token)
 
 
 def key_of(settings: Mapping[str, Any]) -> str:
@@ -59,8 +78,14 @@ def load_checkpoint(path: Path) -> Checkpoint:
 def cached(path: Path, make: Callable[[], Checkpoint]) -> Checkpoint:
     """The checkpoint at `path`, made and saved when it is absent or damaged (with a warning).
 
-    A lock beside the file keeps two processes from making it at once.
+    A lock beside the file keeps two processes from making it at once. Raises NotCachedError
+    inside `only_cached`, instead of making it or waiting for another process that does.
     """
+    if not _MAY_TRAIN.get():
+        try:
+            return load_checkpoint(path)
+        except (FileNotFoundError, DamagedCheckpointError) as error:
+            raise NotCachedError(str(path)) from error
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path):
         try:

@@ -1,0 +1,59 @@
+"""Independent work side by side, in fresh processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from joblib import Parallel, cpu_count, delayed
+from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky.process_executor import BrokenProcessPool
+
+from gnnperf.errors import GnnperfError
+
+T = TypeVar("T")
+
+
+class WorkersDiedError(GnnperfError):
+    """Processes that were ended from outside, or for want of memory."""
+
+
+def default_jobs(threads: int) -> int:
+    """As many processes as the cores that this process may use have room for."""
+    cores: int = cpu_count()
+    return max(1, cores // threads)
+
+
+def side_by_side(
+    work: Callable[..., T], tasks: Sequence[tuple[Any, ...]], jobs: int
+) -> Iterator[T]:
+    """What `work` gives for each tuple of arguments, as it comes, `jobs` processes at a time.
+
+    One job works in this process. The processes are fresh, as a fork would copy torch's threads
+    in whatever state they are; they live on for the next call until `workers_end`. Raises what
+    `work` raises, or WorkersDiedError.
+    """
+    if jobs == 1:
+        yield from (work(*task) for task in tasks)
+        return
+    parallel = Parallel(
+        min(jobs, len(tasks)), backend="loky", batch_size=1, return_as="generator_unordered"
+    )
+    try:
+        yield from parallel(delayed(work)(*task) for task in tasks)
+    except BrokenProcessPool as error:
+        raise WorkersDiedError(
+            "a process that trained side by side died, perhaps for want of memory; "
+            "what was finished is kept, fewer processes at a time need less"
+        ) from error
+
+
+@contextmanager
+def workers_end(jobs: int) -> Iterator[None]:
+    """No process of `side_by_side` outlives this block, whatever ends it."""
+    try:
+        yield
+    finally:
+        if jobs > 1:
+            get_reusable_executor().shutdown(wait=True, kill_workers=True)

@@ -1,0 +1,152 @@
+"""`--gnnperf-jobs`."""
+
+import pytest
+
+from gnnperf import study
+from gnnperf.parallel import WorkersDiedError
+from gnnperf.workloads import WORKLOADS
+
+OWN = """
+import torch
+from torch import nn
+from torch_geometric.data import Data
+from gnnperf.datasets import OwnDataset
+from gnnperf.training import NodeClassification, TrainSettings
+from gnnperf.workloads import Workload, register
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.head = nn.Linear(8, 16), nn.Linear(16, 2)
+
+    def forward(self, data):
+        return self.head(self.hidden(data.x).relu())
+
+def graphs():
+    x = torch.randn(300, 8, generator=torch.Generator().manual_seed(0))
+    return [Data(x=x, edge_index=torch.empty(2, 0, dtype=torch.long), y=(x[:, 0] > 0).long())]
+
+register(Workload(OwnDataset("mine", graphs), "net", NodeClassification(held_out=100),
+    lambda data: Net(), TrainSettings(epochs=60, learning_rate=0.05)))
+"""
+
+AHEAD = """
+import pytest
+from gnnperf.recipes import compress
+from gnnperf.training.checkpoints import only_cached
+
+@pytest.mark.gnnperf_cases(
+    workloads={workloads}, recipes=["global@0.5", "layer@0.9+finetune"], seeds=[0, 1]
+)
+def test_it(case, trained):
+    with only_cached():
+        compress(trained(case.workload, case.seed), case.recipe)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _registry():
+    yield
+    WORKLOADS.pop("mine-net", None)
+
+
+@pytest.fixture
+def ahead(pytester, project, tmp_path):
+    """A project whose tests pass only if all is trained before them."""
+    pytester.makepyfile(test_ahead=AHEAD.format(workloads=["cora_node-spline"]))
+    return lambda *options: project("test_ahead.py", f"--gnnperf-cache={tmp_path}", *options)
+
+
+@pytest.fixture
+def in_turn(monkeypatch):
+    """Do the processes' work in this one; gives a list of how much."""
+    done = []
+
+    def side_by_side(work, tasks, jobs):
+        done.append(len(tasks))
+        return (work(*task) for task in tasks)
+
+    monkeypatch.setattr(study, "side_by_side", side_by_side)
+    return done
+
+
+def test_bases_and_trainings_after_recipes_are_done_in_processes(pytester, project, tmp_path):
+    pytester.makeconftest(OWN)
+    names = ["cora_node-spline", "mine-net"]
+    pytester.makepyfile(test_ahead=AHEAD.format(workloads=names))
+    result = project("test_ahead.py", f"--gnnperf-cache={tmp_path}", "--gnnperf-jobs=2")
+    result.assert_outcomes(passed=8)
+    result.stdout.fnmatch_lines(
+        [
+            "gnnperf: 4 bases are missing, 2 are trained at a time",
+            "gnnperf: 4 trainings after recipes are missing, 2 are trained at a time",
+        ]
+    )
+
+
+def test_what_is_cached_is_not_done_again(ahead, in_turn):
+    ahead("--gnnperf-jobs=2").assert_outcomes(passed=4)
+    assert in_turn == [2, 2]
+    result = ahead("--gnnperf-jobs=2")
+    result.assert_outcomes(passed=4)
+    result.stdout.no_fnmatch_line("*at a time")
+    assert in_turn == [2, 2]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--gnnperf-jobs=1"],
+        ["--gnnperf-jobs=2", "--collect-only"],
+        ["--gnnperf-jobs=2", "-k", "global and seed0"],
+    ],
+    ids=["one job", "nothing runs", "one training"],
+)
+def test_nothing_is_trained_ahead(ahead, in_turn, options):
+    ahead(*options)
+    assert in_turn == []
+
+
+def test_an_error_is_reported_by_the_case_that_needs_the_training(
+    pytester, project, tmp_path, in_turn
+):
+    pytester.makeconftest(OWN.replace("nn.Linear(16, 2)", "nn.Linear(17, 2)"))
+    pytester.makepyfile(
+        test_ahead="""
+        import pytest
+
+        @pytest.mark.gnnperf_cases(
+            workloads=["mine-net", "cora_node-spline"], recipes=["layer@0"], seeds=[0, 1]
+        )
+        def test_it(case, trained):
+            trained(case.workload, case.seed)
+        """
+    )
+    result = project("test_ahead.py", f"--gnnperf-cache={tmp_path}", "--gnnperf-jobs=2")
+    assert in_turn == [4]
+    result.assert_outcomes(passed=2, failed=2)
+    result.stdout.fnmatch_lines(["*mat1 and mat2 shapes cannot be multiplied*"])
+
+
+def test_processes_that_die_leave_the_work_to_the_cases(project, monkeypatch):
+    def side_by_side(work, tasks, jobs):
+        raise WorkersDiedError("a process died")
+        yield
+
+    monkeypatch.setattr(study, "side_by_side", side_by_side)
+    result = project("--gnnperf-jobs=2", "--gnnperf-seeds=5,6")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["gnnperf: a process died; the rest is trained case by case"])
+
+
+@pytest.mark.parametrize("jobs", ["0", "-2"])
+def test_no_process_is_refused(project, jobs):
+    result = project(f"--gnnperf-jobs={jobs}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: --gnnperf-jobs {jobs}: name at least one process"])
+
+
+def test_what_is_no_number_is_refused(project):
+    result = project("--gnnperf-jobs=many")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--gnnperf-jobs: invalid int value: 'many'*"])

@@ -1,0 +1,44 @@
+"""`--gnnperf-seeds`."""
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("seeds", "found"), [("3", [3]), ("2,0", [2, 0]), ("0..2,7", [0, 1, 2, 7])]
+)
+def test_they_replace_the_presets(project, seeds, found):
+    result = project("--gnnperf-seeds", seeds, "--collect-only", "-q")
+    case = "test_project.py::test_pruning[[]cora_node~synthetic-spline-global@0.5-seed{}]"
+    result.stdout.fnmatch_lines([case.format(seed) for seed in found])
+    result.stdout.fnmatch_lines([f"{len(found)} test* collected *"])
+
+
+def test_the_header_names_them(project):
+    result = project("--gnnperf-seeds=3", "--collect-only")
+    result.stdout.fnmatch_lines(["gnnperf: *, preset smoke, cache *, seeds 3"])
+
+
+def test_seeds_of_the_marker_stay(project, pytester):
+    pytester.makepyfile(
+        test_wanted="""
+        import pytest
+
+        @pytest.mark.gnnperf_cases(
+            workloads=["cora_node-spline"], recipes=["global@0.5"], seeds=[4]
+        )
+        def test_it(case): ...
+        """
+    )
+    result = project("test_wanted.py", "--gnnperf-seeds=0,1", "--collect-only", "-q")
+    result.stdout.fnmatch_lines(["*-seed4]", "1 test* collected *"])
+
+
+@pytest.mark.parametrize(
+    "seeds", ["", "one", "-1", "0,,1", "2..1", "0..1000", "0..99999999999999999999", str(1 << 32)]
+)
+def test_nonsense_is_refused(project, seeds):
+    result = project(f"--gnnperf-seeds={seeds}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        [f"ERROR: --gnnperf-seeds '{seeds}' is no list like 0,1,2 or 0..9*"]
+    )
