@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch_geometric.data import Data
 from tqdm import tqdm
 
@@ -95,9 +96,10 @@ def fit(
     """
     started = time.perf_counter()
     optimizer = OPTIMIZERS[settings.optimizer](model, settings)
-    best = _Best(model, settings.select or task.metric)
+    candidate, after_step = _with_average(model, settings, after_step)
+    best = _Best(candidate, settings.select or task.metric)
     if keep_start:
-        best.offer(0, evaluate(model, task, parts.validation))
+        best.offer(0, evaluate(candidate, task, parts.validation))
     epoch = 0
     with seeded(seed):
         epochs = range(1, settings.epochs + 1)
@@ -105,12 +107,27 @@ def fit(
         for epoch in tqdm(epochs, progress, leave=False, disable=None if progress else True):
             _one_epoch(model, task, parts.train, optimizer, settings, after_step)
             if epoch % settings.validate_every == 0 or epoch == settings.epochs:
-                best.offer(epoch, evaluate(model, task, parts.validation))
+                best.offer(epoch, evaluate(candidate, task, parts.validation))
                 if settings.patience is not None and best.misses >= settings.patience:
                     break
     model.load_state_dict(best.state)
     model.eval()
     return FitReport(best.epoch, epoch, time.perf_counter() - started, best.scores)
+
+
+def _with_average(
+    model: nn.Module, settings: TrainSettings, after_step: Callable[[nn.Module], None]
+) -> tuple[nn.Module, Callable[[nn.Module], None]]:
+    """The model whose weights compete on validation, and what to call after each step."""
+    if settings.average is None:
+        return model, after_step
+    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
+
+    def after(model: nn.Module) -> None:
+        after_step(model)
+        averaged.update_parameters(model)
+
+    return averaged.module, after
 
 
 class _Best:
