@@ -19,6 +19,8 @@ def graph_complaint(graph: Data) -> str | None:
         return "has a feature that is not finite; replace NaN and infinity in graph.x"
     if edge_index is None or edge_index.dim() != 2 or edge_index.size(0) != 2:
         return "has no edge_index [2, edges]; a graph without edges has one of [2, 0]"
+    if edge_index.dtype != torch.long:
+        return f"has an edge_index of {edge_index.dtype}; make it int64"
     if edge_index.numel() and not 0 <= int(edge_index.min()) <= int(edge_index.max()) < len(x):
         return f"has an edge to a node outside 0..{len(x) - 1}; mend graph.edge_index"
     return None

@@ -1,5 +1,5 @@
 """Sparse aggregation for models and deployment."""
 
-from gnnperf.ops.sparse import SparseMatrix, sparse_if_worthwhile, spmm
+from gnnperf.ops.sparse import SparseMatrix, add_scaled, sparse_if_worthwhile, spmm
 
-__all__ = ["SparseMatrix", "sparse_if_worthwhile", "spmm"]
+__all__ = ["SparseMatrix", "add_scaled", "sparse_if_worthwhile", "spmm"]

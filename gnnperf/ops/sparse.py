@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -68,6 +69,11 @@ class SparseMatrix:
         """Rows and columns."""
         return len(self.row_start) - 1, len(self.column_start) - 1
 
+    @cached_property
+    def value_by_column(self) -> Tensor:
+        """Constant values [entries] ordered by column, gathered once."""
+        return self.value[self.by_column]
+
     def with_value(self, value: Tensor) -> SparseMatrix:
         """The same pattern with other values [entries]."""
         return replace(self, value=value)
@@ -107,7 +113,8 @@ class _SparseTimesDense(torch.autograd.Function):
     def forward(ctx: Any, matrix: SparseMatrix, value: Tensor, dense: Tensor) -> Tensor:
         ctx.matrix = matrix
         ctx.save_for_backward(value, dense)
-        return _sum_rows(matrix.row_start, matrix.column, value, dense)
+        # Of a tensor that wants a gradient embedding_bag would keep what its own backward needs.
+        return _sum_rows(matrix.row_start, matrix.column, value.detach(), dense.detach())
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -118,7 +125,8 @@ class _SparseTimesDense(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             value_grad = (grad[matrix.row] * dense[matrix.column]).sum(-1)
         if ctx.needs_input_grad[2]:
-            weight = value[matrix.by_column]
+            # What is learned changes in place.
+            weight = value[matrix.by_column] if value.requires_grad else matrix.value_by_column
             dense_grad = _sum_rows(matrix.column_start, matrix.row_by_column, weight, grad)
         return None, value_grad, dense_grad
 
@@ -133,6 +141,33 @@ def spmm(matrix: SparseMatrix, dense: Tensor) -> Tensor:
     if dense.dim() != 2 or len(dense) != matrix.shape[1]:
         raise ValueError(f"cannot multiply {matrix.shape} by {tuple(dense.shape)}")
     result: Tensor = _SparseTimesDense.apply(matrix, matrix.value, dense)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return result
+
+
+class _AddScaled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, total: Tensor, scale: Tensor, addend: Tensor) -> Tensor:
+        ctx.save_for_backward(scale, addend)
+        return torch.addcmul(total, scale, addend)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        scale, addend = ctx.saved_tensors
+        scale_grad = addend_grad = None
+        if ctx.needs_input_grad[1]:
+            scale_grad = torch.dot(grad.flatten(), addend.flatten()).view_as(scale)
+        if ctx.needs_input_grad[2]:
+            addend_grad = grad * scale
+        return grad, scale_grad, addend_grad
+
+
+def add_scaled(total: Tensor, scale: Tensor, addend: Tensor) -> Tensor:
+    """total + scale * addend, for `scale` of one element and two tensors of one shape.
+
+    `torch.addcmul` multiplies the whole gradient by `addend` for one sum; this is one dot product.
+    """
+    result: Tensor = _AddScaled.apply(total, scale, addend)  # type: ignore[no-untyped-call]  # as above
     return result
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch_geometric.data import Data
 from tqdm import tqdm
 
@@ -107,9 +108,10 @@ def fit(
     """
     started = time.perf_counter()
     optimizer = OPTIMIZERS[settings.optimizer](model, settings)
-    best = _Best(model, settings.select or task.metric)
+    candidate, after_step = _with_average(model, settings, after_step)
+    best = _Best(candidate, settings.select or task.metric)
     if keep_start:
-        best.offer(0, evaluate(model, task, parts.validation))
+        best.offer(0, evaluate(candidate, task, parts.validation))
     epoch, diverged = 0, None
     with seeded(seed):
         epochs = range(1, settings.epochs + 1)
@@ -122,7 +124,7 @@ def fit(
             if epoch < first_epoch:
                 continue
             if epoch % settings.validate_every == 0 or epoch == settings.epochs:
-                best.offer(epoch, evaluate(model, task, parts.validation))
+                best.offer(epoch, evaluate(candidate, task, parts.validation))
                 if settings.patience is not None and best.misses >= settings.patience:
                     break
     if best.state is not None:
@@ -133,6 +135,21 @@ def fit(
 
 def _finite(model: nn.Module) -> bool:
     return all(bool(parameter.isfinite().all()) for parameter in model.parameters())
+
+
+def _with_average(
+    model: nn.Module, settings: TrainSettings, after_step: Callable[[nn.Module], None]
+) -> tuple[nn.Module, Callable[[nn.Module], None]]:
+    """The model whose weights compete on validation, and what to call after each step."""
+    if settings.average is None:
+        return model, after_step
+    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
+
+    def after(model: nn.Module) -> None:
+        after_step(model)
+        averaged.update_parameters(model)
+
+    return averaged.module, after
 
 
 class _Best:

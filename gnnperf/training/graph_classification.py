@@ -13,6 +13,7 @@ from torch_geometric.data import Batch, Data
 
 from gnnperf.datasets import DataError
 from gnnperf.datasets.checks import graph_complaint
+from gnnperf.errors import GnnperfError
 from gnnperf.training.tasks import Parts, Scores
 
 # Standardised features further out than this many deviations are held there: PROTEINS has
@@ -42,9 +43,23 @@ class GraphClassification:
     label_smoothing: float = 0.0
     metric: str = "accuracy"
 
+    def __post_init__(self) -> None:
+        """Raise GnnperfError for settings that no training can have."""
+        if self.batch_size < 1:
+            raise GnnperfError(f"batch_size={self.batch_size}: name at least one graph a batch")
+        if not 0 <= self.label_smoothing <= 1:
+            raise GnnperfError(
+                f"label_smoothing={self.label_smoothing}: choose a share from 0 to 1"
+            )
+
     def split(self, graphs: Sequence[Data], seed: int) -> Parts:
         """Three lists of batches; raises DataError for graphs that cannot be learned from."""
         label = check_graphs(graphs)
+        if not 0 <= self.first_feature < graphs[0].num_features:
+            raise DataError(
+                f"first_feature={self.first_feature} leaves none of {graphs[0].num_features} "
+                "features; name an earlier column"
+            )
         size = torch.tensor([graph.num_nodes for graph in graphs])
         train, validation, test = stratified(label, size, seed)
         graphs = [

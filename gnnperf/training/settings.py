@@ -18,6 +18,9 @@ class TrainSettings:
         select: the validation score whose best epoch is kept; None: the task's metric. The
             score `loss` is best when it is low, every other when it is high.
         clip_value: bound on each gradient entry; None: none.
+        average: the share of its old value that an exponential moving average of the weights
+            keeps in a step, 0.99 say; the average is validated and kept in place of the weights.
+            None: no average. Weights that a hook sets to zero half-way stay in it for a while.
         optimizer: a name in `gnnperf.training.optimizers.OPTIMIZERS`.
     """
 
@@ -28,4 +31,5 @@ class TrainSettings:
     validate_every: int = 1
     select: str | None = None
     clip_value: float | None = None
+    average: float | None = None
     optimizer: str = "adam"

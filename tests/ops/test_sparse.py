@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnnperf.ops import SparseMatrix, sparse_if_worthwhile, spmm
+from gnnperf.ops import SparseMatrix, add_scaled, sparse_if_worthwhile, spmm
 
 
 def matrix_of(entries, rows, columns, dtype=torch.double):
@@ -37,6 +37,27 @@ def test_gradients_of_values_and_dense(pair):
     h = torch.randn(sparse.shape[1], 3, dtype=torch.double, requires_grad=True)
     value = sparse.value.clone().requires_grad_()
     assert torch.autograd.gradcheck(lambda v, h: spmm(sparse.with_value(v), h), (value, h))
+
+
+def test_gradients_follow_values_that_are_learned_in_place():
+    sparse, _ = matrix_of([(0, 1, 2.0), (1, 0, 3.0)], 2, 2)
+    sparse = sparse.with_value(sparse.value.requires_grad_())
+    h = torch.ones(2, 1, dtype=torch.double, requires_grad=True)
+    for factor in (1.0, 10.0):
+        with torch.no_grad():
+            sparse.value.mul_(factor)
+        h.grad = None
+        spmm(sparse, h).sum().backward()
+        assert h.grad.flatten().tolist() == [3.0 * factor, 2.0 * factor]
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (1, 3), (0, 3)])
+def test_a_scaled_addend_equals_addcmul(shape):
+    total, addend = (torch.randn(shape, dtype=torch.double, requires_grad=True) for _ in range(2))
+    scale = torch.randn(1, dtype=torch.double, requires_grad=True)
+    expected = torch.addcmul(total, scale, addend)
+    torch.testing.assert_close(add_scaled(total, scale, addend), expected)
+    assert torch.autograd.gradcheck(add_scaled, (total, scale, addend))
 
 
 GRAPHS = {

@@ -51,6 +51,25 @@ def test_the_best_validation_epoch_is_kept():
     assert not model.training
 
 
+def test_an_average_of_the_weights_is_validated_and_kept():
+    seen = []
+    settings = replace(SETTINGS, average=0.5, validate_every=10)
+    model = Line()
+    fit(
+        model,
+        Regression(),
+        parts_of(1.0),
+        settings,
+        seed=0,
+        after_step=lambda m: seen.append(m.slope.item()),
+    )
+    expected = seen[0]
+    for slope in seen[1:]:
+        expected = 0.5 * expected + 0.5 * slope
+    assert model.slope.item() == pytest.approx(expected)
+    assert model.slope.item() != pytest.approx(seen[-1], rel=1e-3)
+
+
 def test_the_start_may_win_when_it_competes():
     model = Line()
     report = fit(model, Regression(), parts_of(1.0, 0.0), SETTINGS, seed=0, keep_start=True)

@@ -6,6 +6,7 @@ from torch import nn
 from torch_geometric.data import Data
 
 from gnnperf.datasets import DataError
+from gnnperf.errors import GnnperfError
 from gnnperf.training import GraphClassification, TrainSettings, evaluate, fit, seeded
 from gnnperf.training.graph_classification import OUTLIER, stratified
 
@@ -162,6 +163,21 @@ def broken(**changes):
 def test_graphs_that_cannot_be_learned_from(graphs, words):
     with pytest.raises(DataError, match=words):
         GraphClassification(batch_size=8).split(graphs, 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"batch_size": 0}, "batch_size=0: name at least one graph"),
+        ({"label_smoothing": 1.1}, "label_smoothing=1.1: choose a share from 0 to 1"),
+        ({"label_smoothing": -0.1}, "label_smoothing=-0.1: choose a share from 0 to 1"),
+        ({"first_feature": 3}, "first_feature=3 leaves none of 3 features"),
+        ({"first_feature": -1}, "first_feature=-1 leaves none of 3 features"),
+    ],
+)
+def test_settings_that_no_training_can_have(settings, words):
+    with pytest.raises(GnnperfError, match=words):
+        GraphClassification(**{"batch_size": 8, **settings}).split(make_graphs(), 0)
 
 
 def test_a_class_too_small_for_three_parts():

@@ -62,6 +62,18 @@ def without(**changes):
     return [graph]
 
 
+def masked(mask):
+    return without(train_mask=mask, val_mask=mask, test_mask=mask)
+
+
+@pytest.mark.parametrize("change", [lambda y: y.view(10, 1), lambda y: y.int(), lambda y: y > 0])
+def test_labels_may_have_another_shape_or_whole_number(change):
+    graph = GRAPH.clone()
+    graph.y = torch.arange(10) % 2
+    (part,) = NodeClassification(4).split(without(y=change(graph.y)), seed=0).train
+    assert (part.y.dtype, part.y.tolist()) == (torch.long, graph.y.tolist())
+
+
 @pytest.mark.parametrize(
     ("graphs", "held_out", "sentence"),
     [
@@ -70,11 +82,21 @@ def without(**changes):
         (without(x=torch.full((10, 1), torch.nan)), 4, "has a feature that is not finite"),
         (without(x=None), 4, "has no floating-point node features"),
         (without(edge_index=torch.tensor([[0], [10]])), 4, r"an edge to a node outside 0\.\.9"),
-        (without(y=None), 4, "needs a label for each of 10 nodes"),
-        (without(y=torch.tensor([1])), 4, "needs a label for each of 10 nodes"),
+        (without(edge_index=torch.zeros(2, 3)), 4, "edge_index of torch.float32; make it int64"),
+        (without(y=None), 4, "needs a class number for each of 10 nodes"),
+        (without(y=torch.tensor([1])), 4, "needs a class number for each of 10 nodes"),
+        (without(y=torch.full((10,), torch.nan)), 4, "needs a class number for each"),
+        (without(y=torch.eye(10)), 4, "needs a class number for each"),
+        (without(y=torch.arange(10) % 2 - 1), 4, "has the label -1"),
+        (without(y=torch.zeros(10).long()), 4, "all training nodes are of class 0"),
+        (without(y=torch.tensor([0, 1] * 4 + [2, 0])), 4, "class 2 is in validation or test"),
+        (masked(torch.arange(10)), None, "boolean train_mask, val_mask and test_mask"),
+        (masked(torch.ones(9).bool()), None, "boolean train_mask, val_mask and test_mask"),
+        (masked(torch.ones(10).bool()), None, "a node stands in two of train_mask, val_mask"),
+        ([GRAPH], -2, "held_out=-2; name how many"),
         ([GRAPH], 10, "held_out=10 leaves none of 10 nodes to train"),
         ([GRAPH], 1, "train, validation or test part has no node"),
-        ([GRAPH], None, "needs held_out=..., or a graph with train_mask, val_mask and test_mask"),
+        ([GRAPH], None, "needs held_out=..., or a graph with boolean train_mask"),
     ],
 )
 def test_what_cannot_be_split_is_refused(graphs, held_out, sentence):
