@@ -7,11 +7,10 @@ from gnnperf.training import FitReport, Trained
 
 
 def training_readings(trained: Trained, report: FitReport) -> dict[str, Reading]:
-    """Epochs and seconds of the training.
+    """Epochs and seconds of the training; `diverged_epoch` where weights ceased to be finite.
 
     Where it gave no usable weights, scores are unavailable, and so is the stored size: a file of
     nothing but NaN is tiny.
-    `diverged_epoch` is there only where weights ceased to be finite.
     """
     source = "the recipe's own training"
     readings = {
