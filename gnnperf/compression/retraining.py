@@ -7,9 +7,10 @@ from gnnperf.training import FitReport, Trained
 
 
 def training_readings(trained: Trained, report: FitReport) -> dict[str, Reading]:
-    """Epochs and seconds of the training; scores are unavailable where it gave no usable weights.
+    """Epochs and seconds of the training; `diverged_epoch` where weights ceased to be finite.
 
-    `diverged_epoch` is there only where weights ceased to be finite.
+    Where it gave no usable weights, scores are unavailable, and so is the stored size: a file of
+    nothing but NaN is tiny.
     """
     source = "the recipe's own training"
     readings = {
@@ -30,4 +31,6 @@ def training_readings(trained: Trained, report: FitReport) -> dict[str, Reading]
         scores = [name for name in trained.report.validation if name != "majority"]
         names = [*scores, f"{trained.task.metric}_drop"]
         readings |= {name: unavailable("fraction", "test part", reason) for name in names}
+        readings["stored_bytes"] = unavailable("bytes", "file", reason)
+        readings["size_ratio"] = unavailable("ratio", "dense_bytes / stored_bytes", reason)
     return readings

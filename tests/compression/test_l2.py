@@ -45,7 +45,7 @@ def test_a_training_that_diverges_is_a_result_with_its_reason(short):
     compressed = compress(short, "l2@1e39")
     record = measure(compressed, lambda pair: None, meters=("scores", "size"))
     again = from_json(to_json(record))
-    for name in ("accuracy", "accuracy_drop"):
+    for name in ("accuracy", "accuracy_drop", "stored_bytes", "size_ratio"):
         reading = again.readings[name]
         assert reading.status == "unavailable"
         assert reading.reason == "the training diverged: weights were not finite after epoch 1"
