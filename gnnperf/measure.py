@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import tempfile
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from gnnperf import codec
-from gnnperf.compression import Compressed
+from gnnperf.compression import Compressed, deployed_state
 from gnnperf.errors import GnnperfError
 from gnnperf.machine import describe_machine, git_commit, versions
 from gnnperf.meters import registry
@@ -24,7 +25,7 @@ from gnnperf.meters.base import Readings, beside
 from gnnperf.meters.cost import parameter_readings
 from gnnperf.meters.latency import DeviceClock, Pair, cuda_clock
 from gnnperf.meters.memory import LoadHeapMeter
-from gnnperf.records import Layer, Reading, Record, measured
+from gnnperf.records import Layer, Reading, Record, measured, unavailable
 from gnnperf.training import Parts, Trained, evaluate
 
 RunPair = Callable[[Pair], None]
@@ -83,7 +84,7 @@ def measure(
             for name, parameter in compressed.model.named_parameters()
         },
         coverage={n: (part.changed, part.total) for n, part in compressed.coverage.items()},
-        finetune={} if finetuned is None else asdict(finetuned),
+        finetune={} if finetuned is None else {**asdict(finetuned), "kept": finetuned.kept},
         provenance={**_provenance(twin), **(provenance or {})},
     )
 
@@ -96,12 +97,18 @@ def score_readings(compressed: Compressed) -> dict[str, Reading]:
     metric = twin.task.metric
     source = "test part"
     return {
-        **{name: measured(value, "fraction", source) for name, value in mine.items()},
-        **{f"twin_{name}": measured(value, "fraction", source) for name, value in dense.items()},
-        f"{metric}_drop": measured(
-            dense[metric] - mine[metric], "fraction", f"twin's {metric} less the case's, {source}"
+        **{name: _finite(value, source) for name, value in mine.items()},
+        **{f"twin_{name}": _finite(value, source) for name, value in dense.items()},
+        f"{metric}_drop": _finite(
+            dense[metric] - mine[metric], f"twin's {metric} less the case's, {source}"
         ),
     }
+
+
+def _finite(value: float, source: str) -> Reading:
+    if math.isfinite(value):
+        return measured(value, "fraction", source)
+    return unavailable("fraction", source, f"it came out as {value}")
 
 
 def size_readings(compressed: Compressed) -> dict[str, Reading]:
@@ -111,6 +118,11 @@ def size_readings(compressed: Compressed) -> dict[str, Reading]:
     stored_bytes = verified_bytes(state)
     return {
         **parameter_readings(compressed.model.parameters()),
+        "model_bytes": measured(
+            len(torch_bytes(deployed_state(compressed.model))),
+            "bytes",
+            "torch.save of the case's state, without masks",
+        ),
         "dense_bytes": measured(dense_bytes, "bytes", "torch.save of the twin's state"),
         "stored_bytes": measured(stored_bytes, "bytes", "file, read back, equal bit for bit"),
         "algorithm1_bytes": measured(

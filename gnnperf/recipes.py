@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from gnnperf.compression import Compressed, RecipeError, finetune
+from gnnperf.compression.gradual import prune_gradually
+from gnnperf.compression.l2 import parse_rate, regularize
+from gnnperf.compression.lottery import lottery_ticket, parse_ticket
 from gnnperf.compression.pruning import global_masks, layer_masks, parse_sparsity, prune
+from gnnperf.compression.structured import narrow
 from gnnperf.training import Trained
 
 FINETUNE = "+finetune"
@@ -45,6 +49,31 @@ METHODS: dict[str, Method] = {
         parse_sparsity,
         _pruning(layer_masks),
     ),
+    "gradual": Method(
+        "global magnitude pruning that grows over the epochs of fine-tuning; sparsity in [0, 1)",
+        parse_sparsity,
+        prune_gradually,
+        finetunes=False,
+    ),
+    "width": Method(
+        "whole hidden channels removed, the model shrinks; share of each layer's in [0, 1)",
+        parse_sparsity,
+        narrow,
+    ),
+    "l2": Method(
+        "trained anew with this L2 weight decay; a finite rate from 0 on",
+        parse_rate,
+        regularize,
+        finetunes=False,
+    ),
+    "lottery": Method(
+        "pruned, rewound and trained again; SPARSITY in [0, 1), and perhaps options, as in "
+        "lottery@0.8:rounds=3,rewind=2,random-mask (rounds from 1, rewind to an epoch from 0, "
+        "one control: random-mask or random-init)",
+        parse_ticket,
+        lottery_ticket,
+        finetunes=False,
+    ),
 }
 """Every method; a new one is a module under compression/ and an entry here."""
 
@@ -71,7 +100,10 @@ def parse_recipe(text: str) -> Recipe:
     method = METHODS.get(name)
     if method is None or not at:
         known = ", ".join(f"{n}@..." for n in sorted(METHODS))
-        raise RecipeError(f"unknown recipe {text!r}; there are {known}, each also with {FINETUNE}")
+        followed = ", ".join(n for n, m in sorted(METHODS.items()) if m.finetunes)
+        raise RecipeError(
+            f"unknown recipe {text!r}; there are {known}; {FINETUNE} may follow {followed}"
+        )
     if finetuned and not method.finetunes:
         raise RecipeError(f"recipe {text!r}: {name} trains by itself; leave {FINETUNE} out")
     try:

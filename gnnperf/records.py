@@ -100,7 +100,8 @@ class Record:
         readings: by name; the twin's begin with `twin_`.
         layers: every parameter's size and non-zeros.
         coverage: the parameters the recipe took in hand: [changed, total].
-        finetune: epochs, best epoch, seconds and validation scores; empty without fine-tuning.
+        finetune: epochs, best epoch, seconds, validation scores, and which weights were `kept`:
+            those of an epoch, or of the start where none was better; empty without fine-tuning.
         provenance: versions, machine, data, git commit, measuring settings.
     """
 

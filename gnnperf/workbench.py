@@ -97,8 +97,8 @@ class Workbench:
         dataset = self.dataset(workload.dataset)
         device = self.options.device
 
-        def fresh() -> nn.Module:
-            with seeded(seed):
+        def fresh(draw: int = seed) -> nn.Module:
+            with seeded(draw):
                 return workload.model(dataset).to(device)
 
         model = fresh()

@@ -45,6 +45,11 @@ def masked_names(model: nn.Module) -> list[str]:
     return [] if masks is None else [name.replace("/", ".") for name, _ in masks.named_buffers()]
 
 
+def masks_of(model: nn.Module) -> dict[str, Tensor]:
+    """The masks themselves, by the parameter's name; writing into them changes the model's."""
+    return {name: getattr(model, MASKS).of(name) for name in masked_names(model)}
+
+
 @torch.no_grad()
 def hold_masks(model: nn.Module) -> None:
     """Set masked weights to zero again; call after each optimizer step. Never leaves a -0.0."""
@@ -56,5 +61,11 @@ def hold_masks(model: nn.Module) -> None:
 
 def deployed_state(model: nn.Module) -> dict[str, Tensor]:
     """The state_dict of the model that is shipped: without the masks."""
-    prefix = MASKS + "."
-    return {k: v for k, v in model.state_dict().items() if not k.startswith(prefix)}
+    # Taken off for a moment rather than filtered, so that torch's notes on versions, which
+    # torch.save writes too, are those of the model without masks.
+    masks = model._modules.pop(MASKS, None)
+    try:
+        return model.state_dict()
+    finally:
+        if masks is not None:
+            model.add_module(MASKS, masks)

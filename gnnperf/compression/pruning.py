@@ -8,7 +8,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from gnnperf.compression.compressed import Changed, Compressed, RecipeError
+from gnnperf.compression.compressed import Changed, Compressed, Coverage, RecipeError
 from gnnperf.compression.masks import attach_masks
 from gnnperf.training import Trained
 
@@ -38,6 +38,12 @@ def keep_largest(weight: Tensor, sparsity: float) -> Tensor:
     return mask
 
 
+def among_survivors(weight: Tensor, mask: Tensor) -> Tensor:
+    """Magnitudes to rank, in which what the mask left out is smaller than all that it kept."""
+    # Without the bound, a survivor that is zero would be a tie, and what went could come back.
+    return weight.abs().clamp(min=torch.finfo(weight.dtype).tiny).masked_fill(~mask, 0.0)
+
+
 def global_masks(weights: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
     """Masks by one ranking over all weights (paper, section 2.4: global pruning)."""
     flat = keep_largest(torch.cat([weight.flatten() for weight in weights.values()]), sparsity)
@@ -64,25 +70,40 @@ def parse_sparsity(text: str) -> float:
     return sparsity
 
 
-def prune(trained: Trained, recipe: str, masking: Masking, sparsity: float) -> Compressed:
-    """Mask a copy of the trained model; raises RecipeError when no weight would go.
-
-    Sparsity 0 is the control: masks on everything that is prunable, nothing removed.
-    """
-    model = deepcopy(trained.model)
-    weights = prunable(model)
+def weights_to_prune(trained: Trained, recipe: str) -> dict[str, Tensor]:
+    """The base's prunable parameters; raises RecipeError when it has none."""
+    weights = prunable(trained.model)
     if not weights:
         raise RecipeError(
             f"recipe {recipe}: the model of {trained.workload} has no prunable parameter "
             "(floating point, two dimensions or more)"
         )
-    masks = masking(weights, sparsity)
-    coverage = {n: Changed(int((~mask).sum()), mask.numel()) for n, mask in masks.items()}
+    return weights
+
+
+def coverage_of(masks: Mapping[str, Tensor]) -> dict[str, Changed]:
+    """How many weights the masks leave out."""
+    return {n: Changed(int((~mask).sum()), mask.numel()) for n, mask in masks.items()}
+
+
+def require_removal(trained: Trained, recipe: str, sparsity: float, coverage: Coverage) -> None:
+    """Raise RecipeError when a sparsity above 0 removes nothing."""
     if sparsity > 0 and not any(part.changed for part in coverage.values()):
         total = sum(part.total for part in coverage.values())
         raise RecipeError(
             f"recipe {recipe}: sparsity {sparsity:g} removes none of the {total} weights "
             f"of {trained.workload}; raise it, or ask for 0"
         )
+
+
+def prune(trained: Trained, recipe: str, masking: Masking, sparsity: float) -> Compressed:
+    """Mask a copy of the trained model; raises RecipeError when no weight would go.
+
+    Sparsity 0 is the control: masks on everything that is prunable, nothing removed.
+    """
+    masks = masking(weights_to_prune(trained, recipe), sparsity)
+    coverage = coverage_of(masks)
+    require_removal(trained, recipe, sparsity, coverage)
+    model = deepcopy(trained.model)
     attach_masks(model, masks)
     return Compressed(trained, recipe, model, coverage)

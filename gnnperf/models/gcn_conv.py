@@ -17,10 +17,19 @@ class GCNConv(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.in_channels, self.out_channels = in_channels, out_channels
         self.lin = nn.Linear(in_channels, out_channels, bias=False)
         self.bias = nn.Parameter(torch.zeros(out_channels))
         nn.init.xavier_uniform_(self.lin.weight)
+
+    @property
+    def in_channels(self) -> int:
+        """Width of what comes in."""
+        return self.lin.in_features
+
+    @property
+    def out_channels(self) -> int:
+        """Width of what goes out."""
+        return self.lin.out_features
 
     def forward(self, x: Tensor, adjacency: SparseMatrix) -> Tensor:
         """[nodes, in] to [nodes, out]; rows of the adjacency are targets."""

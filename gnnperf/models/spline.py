@@ -14,6 +14,7 @@ from torch.nn import functional
 from torch_geometric.data import Data
 from torch_geometric.transforms import TargetIndegree
 
+from gnnperf.models.channels import Group
 from gnnperf.ops import SparseMatrix, sparse_if_worthwhile, spmm
 from gnnperf.ops.spline import spline_operator
 
@@ -35,13 +36,22 @@ class SplineConv(nn.Module):
         is_open_spline: bool | Sequence[bool] = True,
     ) -> None:
         super().__init__()
-        self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size = _per_dimension(kernel_size, dim)
         self.is_open = _per_dimension(is_open_spline, dim)
         self.weight = nn.Parameter(torch.empty(prod(self.kernel_size), in_channels, out_channels))
         self.lin = nn.Linear(in_channels, out_channels, bias=False)
         self.bias = nn.Parameter(torch.empty(out_channels))
         self.reset_parameters()
+
+    @property
+    def in_channels(self) -> int:
+        """Width of what comes in."""
+        return self.weight.size(1)
+
+    @property
+    def out_channels(self) -> int:
+        """Width of what goes out."""
+        return self.weight.size(2)
 
     def reset_parameters(self) -> None:
         """Draw the parameters as PyG does: uniform, bound by the fan-in over all kernels."""
@@ -101,6 +111,11 @@ class SplineNet(nn.Module):
         self.conv1 = SplineConv(in_channels, hidden)
         self.conv2 = SplineConv(hidden, classes)
         self.dropout = dropout
+
+    def channel_groups(self) -> list[Group]:
+        """Hidden channels that can go together; see `gnnperf.models.channels`."""
+        written = [("conv1.weight", 2), ("conv1.lin.weight", 0), ("conv1.bias", 0)]
+        return [[*written, ("conv2.weight", 1), ("conv2.lin.weight", 1)]]
 
     def prepare(self, data: Data) -> Data:
         """A shallow copy of `data` with the SplineInputs that every forward reuses."""

@@ -117,7 +117,8 @@ def _row(record: Record) -> tuple[str, ...]:
         cell("majority", "{:.3f}"),
         human_bytes(record.readings.get("stored_bytes")),
         cell("size_ratio", "{:.2f}x"),
-        with_interval(record.readings.get("cpu_ratio")),
+        # Not asked for is another thing than not to be had.
+        with_interval(ratio) if (ratio := record.readings.get("cpu_ratio")) else "-",
     )
 
 

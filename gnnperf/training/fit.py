@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -29,13 +30,22 @@ class FitReport:
         best_epoch: the epoch whose weights were kept, from 1; 0 are the weights it began with.
         epochs: epochs that ran.
         wall_seconds: with validation.
-        validation: scores of the kept weights.
+        validation: scores of the kept weights; empty when no epoch gave any that are usable.
+        diverged_epoch: the epoch that left weights which are not finite, and ended the training.
     """
 
     best_epoch: int
     epochs: int
     wall_seconds: float
     validation: Scores
+    diverged_epoch: int | None = None
+
+    @property
+    def kept(self) -> str:
+        """Which weights were kept, in words."""
+        if self.best_epoch:
+            return f"epoch {self.best_epoch}"
+        return "start" if self.validation else "none usable"
 
 
 @contextmanager
@@ -76,6 +86,7 @@ def fit(
     *,
     seed: int,
     keep_start: bool = False,
+    first_epoch: int = 1,
     after_step: Callable[[nn.Module], None] = lambda model: None,
     progress: str = "",
 ) -> FitReport:
@@ -89,6 +100,7 @@ def fit(
         seed: decides dropout and everything else that is drawn.
         keep_start: the starting weights compete too, so that the result is never worse on
             validation than the start.
+        first_epoch: earlier ones are not validated and cannot be kept.
         after_step: called after each optimizer step; masks are held here.
         progress: what to call the training on a progress bar; empty: no bar. There is none
             either where stderr is no terminal.
@@ -98,19 +110,29 @@ def fit(
     best = _Best(model, settings.select or task.metric)
     if keep_start:
         best.offer(0, evaluate(model, task, parts.validation))
-    epoch = 0
+    epoch, diverged = 0, None
     with seeded(seed):
         epochs = range(1, settings.epochs + 1)
         # disable=None: only where stderr is a terminal.
         for epoch in tqdm(epochs, progress, leave=False, disable=None if progress else True):
             _one_epoch(model, task, parts.train, optimizer, settings, after_step)
+            if not _finite(model):
+                diverged = epoch
+                break
+            if epoch < first_epoch:
+                continue
             if epoch % settings.validate_every == 0 or epoch == settings.epochs:
                 best.offer(epoch, evaluate(model, task, parts.validation))
                 if settings.patience is not None and best.misses >= settings.patience:
                     break
-    model.load_state_dict(best.state)
+    if best.state is not None:
+        model.load_state_dict(best.state)
     model.eval()
-    return FitReport(best.epoch, epoch, time.perf_counter() - started, best.scores)
+    return FitReport(best.epoch, epoch, time.perf_counter() - started, best.scores, diverged)
+
+
+def _finite(model: nn.Module) -> bool:
+    return all(bool(parameter.isfinite().all()) for parameter in model.parameters())
 
 
 class _Best:
@@ -119,7 +141,7 @@ class _Best:
     def __init__(self, model: nn.Module, metric: str) -> None:
         self._model, self._metric = model, metric
         self.epoch, self.scores, self.misses = 0, Scores(), 0
-        self.state = deepcopy(model.state_dict())
+        self.state: dict[str, Any] | None = None
         self._rank = float("-inf")
 
     def offer(self, epoch: int, scores: Scores) -> None:

@@ -33,3 +33,6 @@ OPTIMIZERS: dict[str, Factory] = {
     "kfac-adam": _kfac_adam,
 }
 """(model, settings) -> optimizer, by name; a new one is a module and an entry here."""
+
+WITH_L2 = {"adamw": "adam"}
+"""Optimizers whose weight decay is no L2 regularization, and the ones in which it is."""

@@ -30,7 +30,8 @@ class Trained:
         finetune: settings for training on after a recipe.
         report: how the training went.
         data: the dataset's origin and fingerprint, for the record's provenance.
-        fresh: gives the untrained model, with this seed's initial weights, on the device.
+        fresh: gives the untrained model on the device: `fresh()` with this seed's initial weights,
+            `fresh(n)` with those of seed n.
         checkpoints: folder in which `fit_cached` keeps trainings; None: it keeps none.
     """
 
@@ -43,7 +44,7 @@ class Trained:
     finetune: TrainSettings
     report: FitReport
     data: dict[str, str]
-    fresh: Callable[[], nn.Module]
+    fresh: Callable[..., nn.Module]
     checkpoints: Path | None = None
 
     def test_scores(self) -> Scores:

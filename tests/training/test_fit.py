@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -56,6 +56,56 @@ def test_the_start_may_win_when_it_competes():
     report = fit(model, Regression(), parts_of(1.0, 0.0), SETTINGS, seed=0, keep_start=True)
     assert (report.best_epoch, model.slope.item()) == (0, 0.0)
     assert report.validation["closeness"] == 1.0
+
+
+def test_only_epochs_from_the_first_that_counts_are_kept():
+    model = Line()
+    report = fit(model, Regression(), parts_of(1.0, 0.0), SETTINGS, seed=0, first_epoch=4)
+    assert (report.best_epoch, report.epochs) == (4, 10)
+    fit(again := Line(), Regression(), parts_of(1.0), replace(SETTINGS, epochs=4), seed=0)
+    assert model.slope.item() == again.slope.item()
+
+
+def test_patience_begins_with_the_first_epoch_that_counts():
+    settings = replace(SETTINGS, patience=2)
+    report = fit(Line(), Regression(), parts_of(1.0, 0.0), settings, seed=0, first_epoch=5)
+    assert (report.best_epoch, report.epochs) == (5, 7)
+
+
+def diverging_from(step):
+    steps = iter(range(1, 100))
+
+    def spoil(model):
+        if next(steps) == step:
+            model.slope.data.fill_(float("nan"))
+
+    return spoil
+
+
+def test_weights_that_are_not_finite_end_the_training():
+    model = Line()
+    report = fit(model, Regression(), parts_of(1.0), SETTINGS, seed=0, after_step=diverging_from(4))
+    assert (report.best_epoch, report.epochs, report.diverged_epoch) == (3, 4, 4)
+    assert report.kept == "epoch 3"
+    assert model.slope.item() == pytest.approx(0.3, abs=0.06)
+
+
+def test_a_training_without_usable_weights_says_so():
+    model = Line()
+    report = fit(model, Regression(), parts_of(1.0), SETTINGS, seed=0, after_step=diverging_from(1))
+    assert (report.best_epoch, report.epochs, report.diverged_epoch) == (0, 1, 1)
+    assert (report.validation, report.kept) == ({}, "none usable")
+    assert model.slope.isnan().all()
+    kept = fit(
+        Line(),
+        Regression(),
+        parts_of(1.0),
+        SETTINGS,
+        seed=0,
+        keep_start=True,
+        after_step=diverging_from(1),
+    )
+    assert (kept.best_epoch, kept.kept) == (0, "start")
 
 
 def test_patience_counts_validations_without_gain():
