@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import statistics
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
+from threading import RLock
 
 from tabulate import tabulate
 from tqdm import tqdm
@@ -54,15 +56,26 @@ def _reports(
             yield train_base(options, name, seed)
         return
     # Fork would copy torch's threads in whatever state they are.
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(
+        jobs, mp_context=get_context("spawn"), initializer=_end_quietly_on_interrupt
+    )
     try:
+        # The processes inherit it until the initializer runs.
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         futures: list[Future[BaseReport]] = [
             pool.submit(train_base, options, name, seed) for name, seed in wanted
         ]
+        signal.signal(signal.SIGINT, handler)
         for future in as_completed(futures):
             yield future.result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_quietly_on_interrupt() -> None:
+    """Ctrl-C reaches every process; only the caller's shall say so."""
+    tqdm.set_lock(RLock())  # tqdm's own is shared by processes and would be reported as leaked.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def train_base(options: WorkbenchOptions, workload: str, seed: int) -> BaseReport:
