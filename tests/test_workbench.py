@@ -132,3 +132,10 @@ def test_training_on_a_gpu(tmp_path, quick):
         "cora_node-spline", 0
     )
     assert base.test_scores()["accuracy"] > base.test_scores()["majority"]
+
+
+def test_training_on_after_a_recipe_takes_no_average():
+    workload = WORKLOADS["proteins-hgpsl"]
+    settings = workload.finetune_settings()
+    assert workload.train.average == 0.99
+    assert (settings.average, settings.epochs) == (None, 30)
