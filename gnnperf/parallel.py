@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -38,7 +39,13 @@ def side_by_side(
         yield from (work(*task) for task in tasks)
         return
     parallel = Parallel(
-        min(jobs, len(tasks)), backend="loky", batch_size=1, return_as="generator_unordered"
+        min(jobs, len(tasks)),
+        backend="loky",
+        batch_size=1,
+        return_as="generator_unordered",
+        # A terminal interrupts them too: it is this process that ends them, without their words.
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),
     )
     try:
         yield from parallel(delayed(work)(*task) for task in tasks)
