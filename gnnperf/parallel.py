@@ -5,11 +5,13 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from threading import RLock
 from typing import Any, TypeVar
 
 from joblib import Parallel, cpu_count, delayed
 from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import BrokenProcessPool
+from tqdm import tqdm
 
 from gnnperf.errors import GnnperfError
 
@@ -43,9 +45,7 @@ def side_by_side(
         backend="loky",
         batch_size=1,
         return_as="generator_unordered",
-        # A terminal interrupts them too: it is this process that ends them, without their words.
-        initializer=signal.signal,
-        initargs=(signal.SIGINT, signal.SIG_IGN),
+        initializer=_end_quietly,
     )
     try:
         yield from parallel(delayed(work)(*task) for task in tasks)
@@ -54,6 +54,13 @@ def side_by_side(
             "a process that trained side by side died, perhaps for want of memory; "
             "what was finished is kept, fewer processes at a time need less"
         ) from error
+
+
+def _end_quietly() -> None:
+    """A terminal interrupts workers too: it is the main process that ends them, without a word."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # tqdm's own lock is shared by processes, and would be reported as leaked.
+    tqdm.set_lock(RLock())
 
 
 @contextmanager
