@@ -1,0 +1,1 @@
+"""Quantization: simulated while a model trains, and integers where it is shipped."""
