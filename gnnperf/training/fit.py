@@ -95,6 +95,8 @@ def fit(
     """
     started = time.perf_counter()
     optimizer = OPTIMIZERS[settings.optimizer](model, settings)
+    # An optimizer with a method `end_epoch()` has a schedule of its own.
+    end_epoch: Callable[[], None] = getattr(optimizer, "end_epoch", lambda: None)
     best = _Best(model, settings.select or task.metric)
     if keep_start:
         best.offer(0, evaluate(model, task, parts.validation))
@@ -104,6 +106,7 @@ def fit(
         # disable=None: only where stderr is a terminal.
         for epoch in tqdm(epochs, progress, leave=False, disable=None if progress else True):
             _one_epoch(model, task, parts.train, optimizer, settings, after_step)
+            end_epoch()
             if epoch % settings.validate_every == 0 or epoch == settings.epochs:
                 best.offer(epoch, evaluate(model, task, parts.validation))
                 if settings.patience is not None and best.misses >= settings.patience:
