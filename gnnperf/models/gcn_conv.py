@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gnnperf.ops import SparseMatrix, spmm
+from gnnperf.ops import Aggregate, SparseMatrix
 
 
 class GCNConv(nn.Module):
@@ -19,13 +19,14 @@ class GCNConv(nn.Module):
         super().__init__()
         self.in_channels, self.out_channels = in_channels, out_channels
         self.lin = nn.Linear(in_channels, out_channels, bias=False)
+        self.aggregate = Aggregate()
         self.bias = nn.Parameter(torch.zeros(out_channels))
         nn.init.xavier_uniform_(self.lin.weight)
 
     def forward(self, x: Tensor, adjacency: SparseMatrix) -> Tensor:
         """[nodes, in] to [nodes, out]; rows of the adjacency are targets."""
         if self.in_channels < self.out_channels:
-            aggregated: Tensor = self.lin(spmm(adjacency, x))
+            aggregated: Tensor = self.lin(self.aggregate(adjacency, x))
         else:
-            aggregated = spmm(adjacency, self.lin(x))
+            aggregated = self.aggregate(adjacency, self.lin(x))
         return aggregated + self.bias

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
-from gnnperf.ops import SparseMatrix, spmm
+from gnnperf.ops import Aggregate, SparseMatrix
 from gnnperf.ops.graphs import GraphInputs, adjacency, readout, starts
 
 
@@ -22,11 +22,13 @@ class GINConv(nn.Module):
     def __init__(self, nn: nn.Module) -> None:
         super().__init__()
         self.nn = nn
+        self.aggregate = Aggregate()
         self.eps = torch.nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor, adjacency: SparseMatrix) -> Tensor:
         """[nodes, in] to [nodes, out]; rows of the adjacency are targets."""
-        updated: Tensor = self.nn(torch.addcmul(spmm(adjacency, x), 1 + self.eps, x))
+        aggregated = self.aggregate(adjacency, x)
+        updated: Tensor = self.nn(torch.addcmul(aggregated, 1 + self.eps, x))
         return updated
 
 

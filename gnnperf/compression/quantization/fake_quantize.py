@@ -13,6 +13,7 @@ from gnnperf.compression.quantization.errors import QuantizationError
 from gnnperf.compression.quantization.gradients import GRADIENTS, Gradient
 from gnnperf.compression.quantization.grid import Grid, affine_grid, check_bits
 from gnnperf.compression.quantization.observers import RANGES
+from gnnperf.compression.quantization.protection import Spared
 
 
 @dataclass(frozen=True)
@@ -137,12 +138,13 @@ class FakeQuantize(nn.Module):
         low, high = -self.reach[0], self.reach[1]
         return affine_grid(low, high, self.settings.bits)
 
-    def forward(self, values: Tensor, spared: Tensor | None = None) -> Tensor:
-        """The values rounded, rows `spared` (int64) apart; raises QuantizationError for NaN."""
+    def forward(self, values: Tensor, spared: Spared | None = None) -> Tensor:
+        """The values rounded, but for spared rows; raises QuantizationError for NaN."""
         self._refuse_nan(values)
         if self.training:
-            self.observe(values if spared is None else _without(values, spared))
-        return fake_quantize(values, self._shaped(values), self.settings.gradient, spared)
+            self.observe(values if spared is None else values.detach().index_select(0, spared.others))
+        rows = None if spared is None else spared.rows
+        return fake_quantize(values, self._shaped(values), self.settings.gradient, rows)
 
     def levels(self, values: Tensor) -> tuple[Tensor, Grid]:
         """Whole numbers as floats, and the grid by whose scale they are to be multiplied."""
@@ -186,9 +188,3 @@ class FakeQuantize(nn.Module):
                 f"{self.settings.bits} bits; quantize the model as the checkpoint's was"
             )
         super()._load_from_state_dict(state_dict, prefix, *rest)
-
-
-def _without(values: Tensor, rows: Tensor) -> Tensor:
-    kept = torch.ones(len(values), dtype=torch.bool, device=values.device)
-    kept[rows] = False
-    return values.detach()[kept]

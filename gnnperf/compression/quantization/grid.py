@@ -39,7 +39,8 @@ class Grid:
     @property
     def highest(self) -> float | Tensor:
         """The greatest level."""
-        return self.lowest + (2**self.bits - 1)
+        highest: float | Tensor = self.lowest + (2**self.bits - 1)
+        return highest
 
     def levels(self, values: Tensor) -> Tensor:
         """Whole numbers as floats, halves rounded to even; of the values' shape."""

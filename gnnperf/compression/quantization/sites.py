@@ -54,10 +54,13 @@ def quantizable(model: nn.Module, batch: Data) -> dict[str, nn.Module]:
     return left
 
 
-def replace_module(model: nn.Module, name: str, other: nn.Module) -> None:
-    """Put another module where the model holds the one called `name`."""
-    parent, _, child = name.rpartition(".")
-    setattr(model.get_submodule(parent), child, other)
+def replace_module(model: nn.Module, part: nn.Module, other: nn.Module) -> None:
+    """Put another module wherever the model holds this part."""
+    for parent in list(model.modules()):
+        # named_children would name a part once that a parent holds twice.
+        for name, child in list(parent._modules.items()):
+            if child is part:
+                setattr(parent, name, other)
 
 
 def weight_coverage(parts: Mapping[str, nn.Module]) -> dict[str, Changed]:
