@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
@@ -11,23 +11,28 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
-from gnnperf.compression.compressed import Changed, Compressed, RecipeError
-from gnnperf.compression.quantization import a2q_features, a2q_function
+from gnnperf.compression.compressed import Compressed, RecipeError
 from gnnperf.compression.quantization.a2q_features import (
     FeatureQuantizer,
     GroupQuantizer,
     NodeQuantizer,
     hold_ranges,
+    row_range,
 )
-from gnnperf.compression.quantization.a2q_linear import LINEARS, A2QLinear
+from gnnperf.compression.quantization.a2q_function import quantize
+from gnnperf.compression.quantization.a2q_linear import A2QLinear
 from gnnperf.compression.quantization.a2q_memory import MemoryLoss
+from gnnperf.compression.quantization.grid import MAX_BITS, MIN_BITS
+from gnnperf.compression.quantization.quantize import with_linears
+from gnnperf.compression.quantization.sites import LINEARS, replace_module, weight_coverage
 from gnnperf.records import Reading, measured
-from gnnperf.training import TrainSettings, Trained, fit_cached
+from gnnperf.training import Trained, TrainSettings, fit_cached
 from gnnperf.training.role_adam import role_adam
 
 GROUPS = 1000
 MEMORY_WEIGHT, MEMORY_TARGET_KIB = 1e-3, 1.0
 LEARNING_RATE = 0.01
+Kinds = type[nn.Module] | tuple[type[nn.Module], ...]
 MEMORY = "a2q_memory"
 """Name of the submodule with the memory loss."""
 
@@ -35,27 +40,27 @@ MEMORY = "a2q_memory"
 def parse_bits(text: str) -> int:
     """The weights' bits, with which the features' begin, 2 to 8; raises ValueError."""
     bits = int(text)
-    if not a2q_function.LEAST_BITS <= bits <= a2q_function.MOST_BITS or text != str(bits):
+    if not MIN_BITS <= bits <= MAX_BITS or text != str(bits):
         raise ValueError
     return bits
 
 
 def a2q(trained: Trained, recipe: str, bits: int) -> Compressed:
     """Quantize a copy of the trained model and train it on; raises RecipeError without a linear."""
-    model = deepcopy(trained.model)
-    seen = row_counts(model, [*trained.parts.train, *trained.parts.validation])
-    layers = quantize_linears(model, seen, bits)
-    if not layers:
+    model = with_linears(deepcopy(trained.model))
+    rows = row_counts(model, [*trained.parts.train, *trained.parts.validation])
+    if not rows:
         raise RecipeError(
-            f"recipe {recipe}: the model of {trained.workload} computes no linear layer "
-            "(torch.nn.Linear or torch_geometric.nn.Linear) whose inputs could be quantized"
+            f"recipe {recipe}: the model of {trained.workload} calls no linear layer (torch's or "
+            "PyG's) that could be quantized; quantize a model that does"
         )
+    layers = quantize_linears(model, rows, bits)
     report = fit_cached(
         trained,
         model,
         settings(trained.train),
         variant="a2q",
-        hooks=(role_adam, hold_ranges, a2q_function.quantize, type(model.get_submodule(MEMORY))),
+        hooks=(role_adam, quantize),
         after_step=hold_ranges,
     )
     keep_used_groups(model, trained.parts.train)
@@ -63,7 +68,7 @@ def a2q(trained: Trained, recipe: str, bits: int) -> Compressed:
         trained,
         recipe,
         model,
-        {f"{name}.weight": Changed(*[layer.weight.numel()] * 2) for name, layer in layers.items()},
+        weight_coverage(layers),
         finetuned=report,
         readings=bit_readings(model, trained.parts.test),
     )
@@ -95,7 +100,10 @@ def row_counts(model: nn.Module, batches: Sequence[Data]) -> dict[str, int | Non
 
 
 @contextmanager
-def _watching(model: nn.Module, kinds, note) -> Iterator[None]:
+def _watching(
+    model: nn.Module, kinds: Kinds, note: Callable[[str, Tensor], None]
+) -> Iterator[None]:
+    """Tell `note` the name and input of each such layer that runs; the model is in eval mode."""
     handles = [
         module.register_forward_pre_hook(lambda _, inputs, name=name: note(name, inputs[0]))
         for name, module in model.named_modules()
@@ -112,7 +120,7 @@ def _watching(model: nn.Module, kinds, note) -> Iterator[None]:
 
 
 def quantize_linears(
-    model: nn.Module, rows: dict[str, int | None], bits: int
+    model: nn.Module, rows: Mapping[str, int | None], bits: int
 ) -> dict[str, A2QLinear]:
     """Replace the named linear layers and attach the memory loss; the new layers by name.
 
@@ -125,17 +133,16 @@ def quantize_linears(
     layers = {}
     for name, count in rows.items():
         linear = model.get_submodule(name)
-        device = linear.weight.device
+        device = linear.get_parameter("weight").device
         features: FeatureQuantizer = (
             GroupQuantizer(GROUPS, bits, device)
             if count is None
             else NodeQuantizer(count, bits, device)
         )
         layers[name] = A2QLinear(linear, bits, features)
-        model.set_submodule(name, layers[name])
-    if layers:
-        loss = MemoryLoss(list(layers.values()), MEMORY_WEIGHT, MEMORY_TARGET_KIB)
-        model.add_module(MEMORY, loss)
+        replace_module(model, linear, layers[name])
+    memory = MemoryLoss(list(layers.values()), MEMORY_WEIGHT, MEMORY_TARGET_KIB)
+    model.add_module(MEMORY, memory)
     return layers
 
 
@@ -156,7 +163,8 @@ def keep_used_groups(model: nn.Module, batches: Sequence[Data]) -> None:
     def note(name: str, x: Tensor) -> None:
         features = layers[name].features
         if isinstance(features, GroupQuantizer):
-            used[name][features.nearest(x.reshape(-1, x.size(-1)).abs().amax(-1))] = True
+            _, peak = row_range(x.flatten(0, -2))
+            used[name] |= features.mask(features.index(peak))
 
     with _watching(model, A2QLinear, note):
         for batch in batches:
@@ -174,9 +182,8 @@ def bit_readings(model: nn.Module, batches: Sequence[Data]) -> dict[str, Reading
     features = dict.fromkeys(layers, 0)
 
     def note(name: str, x: Tensor) -> None:
-        width = x.size(-1)
-        _, row_bits = layers[name].features.rows(x.reshape(-1, width))
-        bits[name] += float(row_bits.sum()) * width
+        _, row_bits = layers[name].features.rows(x.flatten(0, -2))
+        bits[name] += float(row_bits.sum()) * x.size(-1)
         features[name] += x.numel()
 
     with _watching(model, A2QLinear, note):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -21,16 +23,16 @@ class FeatureQuantizer(nn.Module):
     """What nodes and groups have in common.
 
     A site begins without a sign and takes one, for good, when training shows it a negative value.
-    The first batch in training sets the steps, so that no row is cut off.
+    The first batch in training sets the steps by the rows' largest magnitudes.
 
     Attributes:
         steps, bits: parameters [rows or groups].
         signed, ready: bool buffers; whether there is a sign, and whether the steps are set.
-        used_bits: the sum of the bit-widths that the last forward in training used, with its
-            gradient, until `take_used_bits` hands it over.
+        used: bool [rows or groups], those that the last forward in training used; None: it was
+            none, or its memory has been counted.
     """
 
-    parameter_roles = {"steps": "feature_steps", "bits": "feature_bits"}
+    parameter_roles: ClassVar = {"steps": "feature_steps", "bits": "feature_bits"}
     by_node = False
     signed: Tensor
     ready: Tensor
@@ -41,7 +43,7 @@ class FeatureQuantizer(nn.Module):
         self.bits = nn.Parameter(torch.full((count,), float(bits), device=device))
         self.register_buffer("signed", torch.tensor(False, device=device))
         self.register_buffer("ready", torch.tensor(False, device=device))
-        self.used_bits: Tensor | None = None
+        self.used: Tensor | None = None
 
     def extra_repr(self) -> str:
         """How many there are."""
@@ -65,9 +67,9 @@ class FeatureQuantizer(nn.Module):
         if self.training:
             self._learn_range(least, peak)
         index = self.index(peak)
-        step, bits = effective_step(self.steps), effective_bits(self.bits)
         if self.training:
-            self.used_bits = bits.sum() if index is None else (bits * self._used(index)).sum()
+            self.used = self.mask(index)
+        step, bits = effective_step(self.steps), effective_bits(self.bits)
         if index is not None:
             step, bits = step[index], bits[index]
         return step.unsqueeze(-1), bits.unsqueeze(-1)
@@ -84,9 +86,12 @@ class FeatureQuantizer(nn.Module):
         """Which steps and bits [rows] belong to rows with these peaks; None: those in order."""
         raise NotImplementedError
 
-    def take_used_bits(self) -> Tensor | None:
-        """`used_bits`, handed over once: kept, it would hold the step's graph alive."""
-        used, self.used_bits = self.used_bits, None
+    def mask(self, index: Tensor | None) -> Tensor:
+        """Bool [rows or groups]: those in the index [rows]; all without one."""
+        if index is None:
+            return torch.ones_like(self.bits, dtype=torch.bool)
+        used = torch.zeros_like(self.bits, dtype=torch.bool)
+        used[index] = True
         return used
 
     @torch.no_grad()
@@ -100,16 +105,11 @@ class FeatureQuantizer(nn.Module):
                 self.steps.mul_(2)
         if not self.ready:
             size = magnitudes(effective_bits(self.bits), bool(self.signed))
-            self.steps.copy_((self._tops(peak) / (size - 1)).clamp(min=LEAST_STEP))
+            self.steps.copy_(self._first_steps(peak, size).clamp(min=LEAST_STEP))
             self.ready.fill_(True)
 
-    def _tops(self, peak: Tensor) -> Tensor:
+    def _first_steps(self, peak: Tensor, size: Tensor) -> Tensor:
         raise NotImplementedError
-
-    def _used(self, index: Tensor) -> Tensor:
-        used = torch.zeros_like(self.bits, dtype=torch.bool)
-        used[index] = True
-        return used
 
 
 class NodeQuantizer(FeatureQuantizer):
@@ -125,9 +125,9 @@ class NodeQuantizer(FeatureQuantizer):
         """In order; raises QuantizationError for another number of nodes."""
         check_nodes(len(self.steps), len(peak))
 
-    def _tops(self, peak: Tensor) -> Tensor:
+    def _first_steps(self, peak: Tensor, size: Tensor) -> Tensor:
         check_nodes(len(self.steps), len(peak))
-        return peak
+        return peak / (size - 1)
 
 
 class GroupQuantizer(FeatureQuantizer):
@@ -138,10 +138,10 @@ class GroupQuantizer(FeatureQuantizer):
         step, bits = effective_step(self.steps.detach()), effective_bits(self.bits.detach())
         return nearest_group(peak, step, bits, bool(self.signed))
 
-    def _tops(self, peak: Tensor) -> Tensor:
-        # Even ranks of the first batch's peaks: as many of its rows for each group.
+    def _first_steps(self, peak: Tensor, size: Tensor) -> Tensor:
+        # Tops at even ranks of the first batch's peaks: as many of its rows for each group.
         ranks = torch.linspace(0, 1, len(self.steps), device=peak.device)
-        return torch.quantile(peak.float(), ranks)
+        return torch.quantile(peak.float(), ranks) / size
 
     @torch.no_grad()
     def keep(self, used: Tensor) -> None:

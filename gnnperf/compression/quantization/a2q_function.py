@@ -28,7 +28,7 @@ def effective_bits(bits: Tensor) -> Tensor:
     One bit would have no level but 0 beside a sign.
     """
     rounded = bits.detach().abs().round().clamp(MIN_BITS, MAX_BITS)
-    return bits + (rounded - bits).detach()
+    return rounded + (bits - bits.detach())
 
 
 def magnitudes(bits: Tensor, signed: bool) -> Tensor:
@@ -75,9 +75,7 @@ class _Quantize(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(
-        ctx: Any, grad: Tensor
-    ) -> tuple[Tensor, Tensor | None, Tensor | None, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None, None]:
         scaled, inside, code, step, bits = ctx.saved_tensors
         passed = grad * inside
         step_grad = bits_grad = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -14,6 +16,7 @@ from gnnperf.compression.quantization.a2q_features import (
 )
 from gnnperf.compression.quantization.a2q_function import (
     LEAST_STEP,
+    effective_bits,
     effective_step,
     levels,
     quantize,
@@ -36,7 +39,7 @@ class A2QLinear(nn.Module):
         features: steps and bit-widths of the inputs.
     """
 
-    parameter_roles = {"weight_steps": "weight_steps"}
+    parameter_roles: ClassVar = {"weight_steps": "weight_steps"}
     weight: nn.Parameter
     bias: nn.Parameter | None
 
@@ -63,7 +66,7 @@ class A2QLinear(nn.Module):
             )
         else:
             product = self._counted(rows)
-        return product.view(*values.shape[:-1], -1)
+        return product.view(*values.shape[:-1], len(self.weight))
 
     def _counted(self, rows: Tensor) -> Tensor:
         left, step = self.features.levels(rows)
@@ -115,7 +118,7 @@ class IntegerFeatures(nn.Module):
         steps = effective_step(features.steps.detach())
         short = steps.bfloat16()
         self.register_buffer("steps", short if torch.equal(short.float(), steps) else steps)
-        self.register_buffer("bits", features.bits.detach().round().to(torch.uint8))
+        self.register_buffer("bits", effective_bits(features.bits.detach()).to(torch.uint8))
         self.register_buffer("signed", features.signed.clone())
 
     def codes(self, values: Tensor) -> Codes:
@@ -124,7 +127,8 @@ class IntegerFeatures(nn.Module):
         Raises QuantizationError for NaN and infinity, and for another number of nodes.
         """
         _, peak = row_range(values)
-        step, bits, signed = self.steps.to(values.dtype), self.bits.to(values.dtype), bool(self.signed)
+        step, bits = self.steps.to(values.dtype), self.bits.to(values.dtype)
+        signed = bool(self.signed)
         if self.by_node:
             check_nodes(len(step), len(peak))
         else:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from gnnperf.compression.quantization.a2q_function import effective_bits
 from gnnperf.compression.quantization.a2q_linear import A2QLinear
 
 BITS_PER_KIB = 8 * 1024
@@ -30,9 +31,13 @@ class MemoryLoss(nn.Module):
         return f"weight={self.weight}, target_kib={self.target_kib}"
 
     def auxiliary_loss(self) -> Tensor | float:
-        """The loss of the last forward in training, handed over once."""
-        used = [(layer.in_features, layer.features.take_used_bits()) for layer in self._layers]
-        sizes = [width * bits / BITS_PER_KIB for width, bits in used if bits is not None]
+        """The loss of the last forward in training, counted once."""
+        sizes = []
+        for layer in self._layers:
+            used, layer.features.used = layer.features.used, None
+            if used is not None:
+                bits = (effective_bits(layer.features.bits) * used).sum()
+                sizes.append(layer.in_features * bits / BITS_PER_KIB)
         if not sizes:
             return 0.0
         excess = torch.stack(sizes).sum() - self.target_kib

@@ -142,7 +142,9 @@ class FakeQuantize(nn.Module):
         """The values rounded, but for spared rows; raises QuantizationError for NaN."""
         self._refuse_nan(values)
         if self.training:
-            self.observe(values if spared is None else values.detach().index_select(0, spared.others))
+            self.observe(
+                values if spared is None else values.detach().index_select(0, spared.others)
+            )
         rows = None if spared is None else spared.rows
         return fake_quantize(values, self._shaped(values), self.settings.gradient, rows)
 
