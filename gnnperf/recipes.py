@@ -8,6 +8,7 @@ from typing import Any
 
 from gnnperf.compression import Compressed, RecipeError, finetune
 from gnnperf.compression.pruning import global_masks, layer_masks, parse_sparsity, prune
+from gnnperf.compression.quantization.a2q import a2q, parse_bits
 from gnnperf.training import Trained
 
 FINETUNE = "+finetune"
@@ -44,6 +45,12 @@ METHODS: dict[str, Method] = {
         "magnitude pruning in each parameter; sparsity in [0, 1)",
         parse_sparsity,
         _pruning(layer_masks),
+    ),
+    "a2q": Method(
+        "aggregation-aware quantization; bits 2 to 8 of the weights, and of features to begin with",
+        parse_bits,
+        a2q,
+        finetunes=False,
     ),
 }
 """Every method; a new one is a module under compression/ and an entry here."""

@@ -62,8 +62,9 @@ def a2q(trained: Trained, recipe: str, bits: int) -> Compressed:
         variant="a2q",
         hooks=(role_adam, quantize),
         after_step=hold_ranges,
+        progress=f"{trained.workload}-{recipe}",
     )
-    keep_used_groups(model, trained.parts.train)
+    settle(model, trained.parts.train)
     return Compressed(
         trained,
         recipe,
@@ -152,8 +153,9 @@ def a2q_layers(model: nn.Module) -> dict[str, A2QLinear]:
 
 
 @torch.no_grad()
-def keep_used_groups(model: nn.Module, batches: Sequence[Data]) -> None:
-    """Drop the groups that no node of the batches takes, from every layer that has groups."""
+def settle(model: nn.Module, batches: Sequence[Data]) -> None:
+    """Keep the groups alone that nodes of the batches take, and drop the memory loss."""
+    model._modules.pop(MEMORY, None)
     layers = a2q_layers(model)
     used = {
         name: torch.zeros_like(layer.features.bits, dtype=torch.bool)
@@ -171,7 +173,7 @@ def keep_used_groups(model: nn.Module, batches: Sequence[Data]) -> None:
             model(batch)
     for name, layer in layers.items():
         if isinstance(layer.features, GroupQuantizer):
-            layer.features.keep(used[name])
+            layer.features.settle(used[name])
 
 
 @torch.no_grad()

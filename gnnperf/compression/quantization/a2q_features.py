@@ -86,6 +86,10 @@ class FeatureQuantizer(nn.Module):
         """Which steps and bits [rows] belong to rows with these peaks; None: those in order."""
         raise NotImplementedError
 
+    def distinct(self) -> tuple[Tensor, Tensor]:
+        """Effective steps and bits that inference needs."""
+        return effective_step(self.steps.detach()), effective_bits(self.bits.detach())
+
     def mask(self, index: Tensor | None) -> Tensor:
         """Bool [rows or groups]: those in the index [rows]; all without one."""
         if index is None:
@@ -143,17 +147,24 @@ class GroupQuantizer(FeatureQuantizer):
         ranks = torch.linspace(0, 1, len(self.steps), device=peak.device)
         return torch.quantile(peak.float(), ranks) / size
 
+    def distinct(self) -> tuple[Tensor, Tensor]:
+        """Effective steps and bits [groups] of the groups that differ, in order."""
+        both = torch.stack([effective_step(self.steps), effective_bits(self.bits)], -1)
+        step, bits = torch.unique(both.detach(), dim=0).unbind(-1)
+        return step.contiguous(), bits.contiguous()
+
     @torch.no_grad()
-    def keep(self, used: Tensor) -> None:
-        """Keep the groups of the mask [groups], ordered by step, equal ones once.
+    def settle(self, used: Tensor) -> None:
+        """Leave the groups of the mask [groups] alone: all others become one of them.
 
         Steps are rounded to bfloat16, as which they are stored: that is 128 to the octave.
         """
-        step = effective_step(self.steps[used]).bfloat16().float()
-        bits = effective_bits(self.bits[used])
-        step, bits = torch.unique(torch.stack([step, bits], -1), dim=0).unbind(-1)
-        self.steps = nn.Parameter(step.contiguous())
-        self.bits = nn.Parameter(bits.contiguous())
+        if not used.any():
+            return
+        spare = used.nonzero()[0, 0]
+        for values in (self.steps, self.bits):
+            values.copy_(torch.where(used, values, values[spare]))
+        self.steps.copy_(effective_step(self.steps).bfloat16())
 
 
 def row_range(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -174,15 +185,17 @@ def row_range(x: Tensor) -> tuple[Tensor, Tensor]:
 def nearest_group(peak: Tensor, step: Tensor, bits: Tensor, signed: bool) -> Tensor:
     """The group int64 [rows] that minimises (peak - 2^(b-1) s)^2, 2^b s without a sign.
 
-    A search among the sorted tops: no matrix of rows times groups.
+    A search among the sorted tops: no matrix of rows times groups. Of equal tops the smallest step
+    comes first, so that the order of the groups means nothing.
 
     Args:
         peak: largest magnitude [rows] of each row.
         step, bits: [groups], effective.
         signed: whether there are negative codes.
     """
-    top, order = torch.sort(magnitudes(bits, signed) * step, stable=True)
-    return order[torch.bucketize(peak, (top[1:] + top[:-1]) / 2)]
+    step, by_step = torch.sort(step, stable=True)
+    top, by_top = torch.sort(magnitudes(bits[by_step], signed) * step, stable=True)
+    return by_step[by_top[torch.bucketize(peak, (top[1:] + top[:-1]) / 2)]]
 
 
 def check_nodes(steps: int, rows: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,17 +16,22 @@ from gnnperf.compression.quantization.a2q_features import (
 )
 from gnnperf.compression.quantization.a2q_function import (
     LEAST_STEP,
-    effective_bits,
     effective_step,
     levels,
     quantize,
 )
+from gnnperf.compression.quantization.errors import QuantizationError
 from gnnperf.compression.quantization.fake_quantize import Codes
 from gnnperf.compression.quantization.grid import MAX_BITS, check_bits
-from gnnperf.compression.quantization.linear import EXACT_FLOAT32, IntegerLinear, rescaled
+from gnnperf.compression.quantization.linear import (
+    EXACT_FLOAT32,
+    IntegerLinear,
+    QuantizedLinear,
+    rescaled,
+)
 
 
-class A2QLinear(nn.Module):
+class A2QLinear(QuantizedLinear):
     """A linear layer with quantized inputs and weights; the bias stays as it is.
 
     In training mode the product is that of rounded numbers, in eval mode that of their levels,
@@ -40,14 +45,12 @@ class A2QLinear(nn.Module):
     """
 
     parameter_roles: ClassVar = {"weight_steps": "weight_steps"}
-    weight: nn.Parameter
-    bias: nn.Parameter | None
 
     def __init__(self, linear: nn.Module, weight_bits: int, features: FeatureQuantizer) -> None:
-        super().__init__()
-        self.weight = linear.weight  # type: ignore[assignment]  # PyG's Linear is no nn.Linear
-        self.bias = linear.bias  # type: ignore[assignment]  # the same
+        super().__init__(linear)
         self.weight_bits, self.features = check_bits(weight_bits), features
+        # So that a checkpoint of another width is refused.
+        self.register_buffer("bits", torch.tensor(weight_bits, dtype=torch.uint8))
         most = 2.0 ** (weight_bits - 1) - 1
         steps = self.weight.detach().abs().amax(-1) / most
         self.weight_steps = nn.Parameter(steps.clamp(min=LEAST_STEP))
@@ -96,9 +99,16 @@ class A2QLinear(nn.Module):
 
     def extra_repr(self) -> str:
         """Widths, as `nn.Linear` shows them, and the weights' bits."""
-        out_features, in_features = self.weight.shape
-        bias = self.bias is not None
-        return f"{in_features}, {out_features}, bias={bias}, weight_bits={self.weight_bits}"
+        return f"{super().extra_repr()}, weight_bits={self.weight_bits}"
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        bits = state_dict.get(prefix + "bits")
+        if bits is not None and int(bits) != self.weight_bits:
+            raise QuantizationError(
+                f"the checkpoint holds {int(bits)}-bit weights ({prefix}weight) and the model has "
+                f"{self.weight_bits} bits; quantize the model as the checkpoint's was"
+            )
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
 class IntegerFeatures(nn.Module):
@@ -115,10 +125,10 @@ class IntegerFeatures(nn.Module):
     def __init__(self, features: FeatureQuantizer) -> None:
         super().__init__()
         self.by_node = features.by_node
-        steps = effective_step(features.steps.detach())
+        steps, bits = features.distinct()
         short = steps.bfloat16()
         self.register_buffer("steps", short if torch.equal(short.float(), steps) else steps)
-        self.register_buffer("bits", effective_bits(features.bits.detach()).to(torch.uint8))
+        self.register_buffer("bits", bits.to(torch.uint8))
         self.register_buffer("signed", features.signed.clone())
 
     def codes(self, values: Tensor) -> Codes:

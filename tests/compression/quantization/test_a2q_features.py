@@ -152,11 +152,19 @@ def test_keeping_used_groups_changes_features_by_little():
     x = torch.randn(100, 4)
     features = trained_groups(x, count=1000)
     before = features(x)
-    features.keep(features.mask(features.index(x.abs().amax(-1))))
-    assert len(features.steps) == len(features.bits) <= 100
-    assert bool((features.steps.diff() >= 0).all())
+    features.settle(features.mask(features.index(x.abs().amax(-1))))
+    assert len(features.steps) == len(features.bits) == 1000
+    stored = A2QLinear(nn.Linear(4, 2), 4, features).eval().integer().input
+    assert len(stored.steps) == len(stored.bits) <= 100
+    assert stored.steps.dtype == torch.bfloat16
     step, _ = features.rows(x)
     assert bool(((features(x) - before).abs() <= 1.01 * step).all())
+
+
+def test_a_checkpoint_of_another_width_is_refused():
+    four, eight = (A2QLinear(nn.Linear(4, 3), bits, GroupQuantizer(5, 4)) for bits in (4, 8))
+    with pytest.raises(QuantizationError, match=r"holds 4-bit weights \(weight\).* has 8 bits"):
+        eight.load_state_dict(four.state_dict())
 
 
 def test_bits_pushed_out_are_held_where_they_mean_something():
