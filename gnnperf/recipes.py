@@ -8,6 +8,13 @@ from typing import Any
 
 from gnnperf.compression import Compressed, RecipeError, finetune
 from gnnperf.compression.pruning import global_masks, layer_masks, parse_sparsity, prune
+from gnnperf.compression.quantization.methods import (
+    ABOUT_ARGUMENT,
+    parse_configuration,
+    quantize_after_training,
+    train_protected,
+    train_quantized,
+)
 from gnnperf.training import Trained
 
 FINETUNE = "+finetune"
@@ -44,6 +51,24 @@ METHODS: dict[str, Method] = {
         "magnitude pruning in each parameter; sparsity in [0, 1)",
         parse_sparsity,
         _pruning(layer_masks),
+    ),
+    "ptq": Method(
+        f"post-training quantization, calibration only; {ABOUT_ARGUMENT}",
+        parse_configuration,
+        quantize_after_training,
+        finetunes=False,
+    ),
+    "qat": Method(
+        f"quantization-aware training; {ABOUT_ARGUMENT}",
+        parse_configuration,
+        train_quantized,
+        finetunes=False,
+    ),
+    "dq": Method(
+        f"Degree-Quant: quantization-aware training that spares nodes; {ABOUT_ARGUMENT}",
+        parse_configuration,
+        train_protected,
+        finetunes=False,
     ),
 }
 """Every method; a new one is a module under compression/ and an entry here."""
