@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from gnnperf import codec
-from gnnperf.compression import Compressed
+from gnnperf.compression import Compressed, Deployed
 from gnnperf.errors import GnnperfError
 from gnnperf.machine import describe_machine, git_commit, versions
 from gnnperf.meters import registry
@@ -30,6 +30,9 @@ from gnnperf.training import Parts, Trained, evaluate
 RunPair = Callable[[Pair], None]
 """Runs a pair's rounds: `Pair.run`, or pytest-benchmark's way."""
 
+
+SIMULATED_ROUNDS = 30
+"""A simulation's time is no claim: fewer rounds will do."""
 
 DEFAULT_METERS = ("scores", "size", "latency", "cost")
 """What a case takes unless told otherwise: all that needs no window of seconds."""
@@ -143,13 +146,28 @@ def latency_readings(compressed: Compressed, run_pair: RunPair) -> dict[str, Rea
     twin = compressed.twin
     device = _device(twin)
     pair = Pair(
-        inference(compressed.model, twin.parts),
+        inference(compressed.shipped, twin.parts),
         inference(twin.model, twin.parts),
         seed=twin.seed,
         clock=cuda_clock(device.index or 0) if device.type == "cuda" else DeviceClock(),
     )
     run_pair(pair)
-    return pair.readings()
+    return {**pair.readings(), **simulated_readings(compressed)}
+
+
+def simulated_readings(compressed: Compressed) -> Readings:
+    """Time of a model that only simulates what is shipped, beside the twin's; else nothing."""
+    if compressed.deployed is None:
+        return {}
+    twin = compressed.twin
+    pair = Pair(
+        inference(compressed.model, twin.parts),
+        inference(twin.model, twin.parts),
+        seed=twin.seed,
+        rounds=SIMULATED_ROUNDS,
+    )
+    pair.run()
+    return {"simulated_cpu_ratio": pair.readings()["cpu_ratio"]}
 
 
 def meter_readings(kind: str, compressed: Compressed, setting: Setting) -> Readings:
@@ -168,7 +186,7 @@ def memory_readings(compressed: Compressed, setting: Setting) -> Readings:
         load = [
             LoadAndInfer(path, read, deepcopy(model), twin.parts.test)
             for path, read, model in (
-                (mine, _read_stored, compressed.model),
+                (mine, _read_stored, compressed.shipped),
                 (dense, _read_dense, twin.model),
             )
         ]
@@ -180,7 +198,7 @@ def memory_readings(compressed: Compressed, setting: Setting) -> Readings:
 
 def _both(compressed: Compressed) -> tuple[Inference, Inference]:
     parts = compressed.twin.parts
-    mine, twin = inference(compressed.model, parts), inference(compressed.twin.model, parts)
+    mine, twin = inference(compressed.shipped, parts), inference(compressed.twin.model, parts)
     return replace(mine, synchronized=True), replace(twin, synchronized=True)
 
 
@@ -223,12 +241,19 @@ class LoadAndInfer:
     def __call__(self) -> None:
         """Load and compute; raises GnnperfError for a state that is not the model's."""
         device = next(self.model.parameters()).device
-        # Masks are no part of what is stored; everything stored must find its place.
-        found = self.model.load_state_dict(self.read(self.path), strict=False, assign=True)
-        if found.unexpected_keys:
-            raise GnnperfError(f"the model has no place for {found.unexpected_keys}")
+        state = self.read(self.path)
+        if isinstance(self.model, Deployed):
+            self.model.restore(state)
+        else:
+            self._load(state)
         self.model.to(device)
         Inference(self.model, self.batches, synchronized=True)()
+
+    def _load(self, state: dict[str, Tensor]) -> None:
+        # Masks are no part of what is stored; everything stored must find its place.
+        found = self.model.load_state_dict(state, strict=False, assign=True)
+        if found.unexpected_keys:
+            raise GnnperfError(f"the model has no place for {found.unexpected_keys}")
 
 
 def _read_stored(path: Path) -> dict[str, Any]:

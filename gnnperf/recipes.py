@@ -9,6 +9,13 @@ from typing import Any
 from gnnperf.compression import Compressed, RecipeError, finetune
 from gnnperf.compression.pruning import global_masks, layer_masks, parse_sparsity, prune
 from gnnperf.compression.quantization.a2q import a2q, parse_bits
+from gnnperf.compression.quantization.methods import (
+    ABOUT_ARGUMENT,
+    parse_configuration,
+    quantize_after_training,
+    train_protected,
+    train_quantized,
+)
 from gnnperf.training import Trained
 
 FINETUNE = "+finetune"
@@ -45,6 +52,24 @@ METHODS: dict[str, Method] = {
         "magnitude pruning in each parameter; sparsity in [0, 1)",
         parse_sparsity,
         _pruning(layer_masks),
+    ),
+    "ptq": Method(
+        f"post-training quantization, calibration only; {ABOUT_ARGUMENT}",
+        parse_configuration,
+        quantize_after_training,
+        finetunes=False,
+    ),
+    "qat": Method(
+        f"quantization-aware training; {ABOUT_ARGUMENT}",
+        parse_configuration,
+        train_quantized,
+        finetunes=False,
+    ),
+    "dq": Method(
+        f"Degree-Quant: quantization-aware training that spares nodes; {ABOUT_ARGUMENT}",
+        parse_configuration,
+        train_protected,
+        finetunes=False,
     ),
     "a2q": Method(
         "aggregation-aware quantization; bits 2 to 8 of the weights, and of features to begin with",

@@ -22,6 +22,8 @@ from gnnperf.compression.quantization.a2q_features import (
 from gnnperf.compression.quantization.a2q_function import quantize
 from gnnperf.compression.quantization.a2q_linear import A2QLinear
 from gnnperf.compression.quantization.a2q_memory import MemoryLoss
+from gnnperf.compression.quantization.agreement import agreement_readings
+from gnnperf.compression.quantization.export import export
 from gnnperf.compression.quantization.grid import MAX_BITS, MIN_BITS
 from gnnperf.compression.quantization.quantize import with_linears
 from gnnperf.compression.quantization.sites import LINEARS, replace_module, weight_coverage
@@ -58,25 +60,27 @@ def a2q(trained: Trained, recipe: str, bits: int) -> Compressed:
     report = fit_cached(
         trained,
         model,
-        settings(trained.train),
+        training_settings(trained.finetune),
         variant="a2q",
         hooks=(role_adam, quantize),
         after_step=hold_ranges,
         progress=f"{trained.workload}-{recipe}",
     )
     settle(model, trained.parts.train)
+    deployed, test = export(model), trained.parts.test
     return Compressed(
         trained,
         recipe,
         model,
         weight_coverage(layers),
-        finetuned=report,
-        readings=bit_readings(model, trained.parts.test),
+        report,
+        deployed,
+        {**bit_readings(model, test), **agreement_readings(model, deployed, test)},
     )
 
 
-def settings(base: TrainSettings) -> TrainSettings:
-    """How a model is trained that the base's settings trained."""
+def training_settings(base: TrainSettings) -> TrainSettings:
+    """How a quantized model is trained on from its trained base."""
     return replace(base, optimizer="role-adam", learning_rate=LEARNING_RATE)
 
 

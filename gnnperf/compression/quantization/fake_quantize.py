@@ -140,7 +140,7 @@ class FakeQuantize(nn.Module):
 
     def forward(self, values: Tensor, spared: Spared | None = None) -> Tensor:
         """The values rounded, but for spared rows; raises QuantizationError for NaN."""
-        self._refuse_nan(values)
+        refuse_nan(values)
         if self.training:
             self.observe(
                 values if spared is None else values.detach().index_select(0, spared.others)
@@ -150,7 +150,7 @@ class FakeQuantize(nn.Module):
 
     def levels(self, values: Tensor) -> tuple[Tensor, Grid]:
         """Whole numbers as floats, and the grid by whose scale they are to be multiplied."""
-        self._refuse_nan(values)
+        refuse_nan(values)
         if self.training:
             self.observe(values)
         grid = self._shaped(values)
@@ -158,11 +158,8 @@ class FakeQuantize(nn.Module):
 
     def codes(self, values: Tensor) -> Codes:
         """Signed integer codes of the values, with one zero point and scale for all."""
-        levels, grid = self.levels(values)
-        zero_point = grid.zero_point()
-        if isinstance(zero_point, Tensor):
-            return Codes(levels.add_(zero_point).to(torch.int8), zero_point.int(), grid.scale)
-        return Codes(levels.add_(zero_point).to(torch.int8), int(zero_point), grid.scale)
+        refuse_nan(values)
+        return codes_of(values, self._shaped(values))
 
     def extra_repr(self) -> str:
         """What decides training, for people and for the checkpoints' keys."""
@@ -175,13 +172,6 @@ class FakeQuantize(nn.Module):
         shape = (-1, *[1] * (values.dim() - 1))
         return Grid(grid.bits, grid.scale.view(shape), grid.lowest.view(shape))  # type: ignore[union-attr]  # tensors, one entry a channel
 
-    def _refuse_nan(self, values: Tensor) -> None:
-        if math.isnan(values.detach().sum()):
-            raise QuantizationError(
-                "an activation or weight to be quantized is NaN; look for it in the data, or "
-                "lower the learning rate"
-            )
-
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
         bits = state_dict.get(prefix + "bits")
         if bits is not None and int(bits) != self.settings.bits:
@@ -190,3 +180,59 @@ class FakeQuantize(nn.Module):
                 f"{self.settings.bits} bits; quantize the model as the checkpoint's was"
             )
         super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+class FrozenQuantize(nn.Module):
+    """A quantizer for inference: what is left of a FakeQuantize when its range is final.
+
+    Buffers `scale` float32 and `zero_point` int8, of all values: code 0's place among signed codes.
+    """
+
+    scale: Tensor
+    zero_point: Tensor
+
+    def __init__(self, quantizer: FakeQuantize) -> None:
+        super().__init__()
+        grid = quantizer.grid()
+        self.bits, device = grid.bits, quantizer.reach.device
+        self.register_buffer("scale", torch.tensor(grid.scale, device=device))
+        zero_point = torch.tensor(grid.zero_point(), dtype=torch.int8, device=device)
+        self.register_buffer("zero_point", zero_point)
+
+    def grid(self) -> Grid:
+        """What values are rounded to."""
+        lowest = -(2 ** (self.bits - 1)) - self.zero_point.item()
+        return Grid(self.bits, self.scale.item(), float(lowest))
+
+    def forward(self, values: Tensor, spared: None = None) -> Tensor:
+        """The values rounded; raises QuantizationError for NaN. Inference spares none."""
+        refuse_nan(values)
+        grid = self.grid()
+        return grid.levels(values).mul_(grid.scale)
+
+    def codes(self, values: Tensor) -> Codes:
+        """Signed integer codes of the values."""
+        refuse_nan(values)
+        return codes_of(values, self.grid())
+
+    def extra_repr(self) -> str:
+        """Its bits."""
+        return f"bits={self.bits}"
+
+
+def codes_of(values: Tensor, grid: Grid) -> Codes:
+    """Signed integer codes of the values, in a grid whose parts broadcast to them."""
+    zero_point, levels = grid.zero_point(), grid.levels(values)
+    codes = levels.add_(zero_point).to(torch.int8)
+    if isinstance(zero_point, Tensor):
+        return Codes(codes, zero_point.int(), grid.scale)
+    return Codes(codes, int(zero_point), grid.scale)
+
+
+def refuse_nan(values: Tensor) -> None:
+    """Raise QuantizationError where a value is NaN."""
+    if math.isnan(values.detach().sum()):
+        raise QuantizationError(
+            "an activation or weight to be quantized is NaN; look for it in the data, or lower "
+            "the learning rate"
+        )

@@ -20,7 +20,8 @@ SAMPLE_ABOVE = 8192
 
 def extreme_reach(values: Tensor) -> Tensor:
     """Reach [2, channels] of rows [channels, n], or [2] of values [n], by least and greatest."""
-    low, high = values.aminmax(dim=-1)
+    # Along a dimension torch takes ten times as long.
+    low, high = values.aminmax() if values.dim() == 1 else values.aminmax(dim=-1)
     return torch.stack([low.neg(), high]).clamp_(min=0)
 
 

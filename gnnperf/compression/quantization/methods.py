@@ -1,0 +1,124 @@
+"""The recipes: post-training quantization, quantization-aware training, Degree-Quant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import product
+
+from torch import nn
+
+from gnnperf.compression.compressed import Compressed, Coverage
+from gnnperf.compression.quantization.agreement import agreement_readings
+from gnnperf.compression.quantization.export import export
+from gnnperf.compression.quantization.fake_quantize import QuantizerSettings
+from gnnperf.compression.quantization.gradients import GRADIENTS
+from gnnperf.compression.quantization.observers import RANGES
+from gnnperf.compression.quantization.protection import Protection, with_degree_shares
+from gnnperf.compression.quantization.quantize import calibrate, quantized
+from gnnperf.training import FitReport, Parts, Trained, TrainSettings, fit_cached
+
+CONFIGURATIONS = tuple("-".join(pair) for pair in product(GRADIENTS, RANGES))
+DEFAULT_CONFIGURATION = "gc-per"
+ABOUT_ARGUMENT = (
+    f"int2 to int8, perhaps with :{'|'.join(CONFIGURATIONS)}; without, {DEFAULT_CONFIGURATION}"
+)
+# Below it noise of one step is so large that more of the range and more nodes are given up.
+FEW_BITS = 4
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A recipe's argument, `int8` or `int8:ste-mom`."""
+
+    bits: int
+    name: str = DEFAULT_CONFIGURATION
+
+    def __str__(self) -> str:
+        """Canonical: the default configuration is left out."""
+        return f"int{self.bits}" + f":{self.name}" * (self.name != DEFAULT_CONFIGURATION)
+
+    def quantizers(self) -> QuantizerSettings:
+        """Settings of all quantizers; percentiles cut off 1 % at 4 bits and fewer, else 0.1 %."""
+        gradient, _, range_name = self.name.partition("-")
+        cut = 0.01 if self.bits <= FEW_BITS else 0.001
+        return QuantizerSettings(self.bits, gradient, range_name, cut)
+
+
+def parse_configuration(text: str) -> Configuration:
+    """Read `int8` or `int8:gc-per`; raises ValueError for other bits or configurations."""
+    match = re.fullmatch(r"int([2-8])(?::([a-z-]+))?", text)
+    if match is None or match[2] not in (None, *CONFIGURATIONS):
+        raise ValueError
+    return Configuration(int(match[1]), match[2] or DEFAULT_CONFIGURATION)
+
+
+def training_settings(base: TrainSettings) -> TrainSettings:
+    """How a quantized model is trained on from its trained base; by validation over 3 seeds."""
+    return base
+
+
+def quantize_after_training(
+    trained: Trained, recipe: str, configuration: Configuration
+) -> Compressed:
+    """Learn the ranges from the training part, and change no weight."""
+    model, coverage = quantized(trained.model, trained.parts.train[0], configuration.quantizers())
+    calibrate(model, trained.parts.train)
+    return _compressed(trained, recipe, model, coverage)
+
+
+def train_quantized(
+    trained: Trained,
+    recipe: str,
+    configuration: Configuration,
+    protection: Callable[[int], Protection] | None = None,
+) -> Compressed:
+    """Train the quantized model on from the calibrated base, ranges and weights together.
+
+    The calibrated base competes with every epoch on validation.
+    """
+    shields = protection(configuration.bits) if protection else None
+    parts = trained.parts
+    if shields:
+        parts = Parts([with_degree_shares(b) for b in parts.train], parts.validation, parts.test)
+    model, coverage = quantized(trained.model, parts.train[0], configuration.quantizers(), shields)
+    calibrate(model, parts.train, trained.seed)
+    report = fit_cached(
+        replace(trained, parts=parts),
+        model,
+        training_settings(trained.finetune),
+        variant="quantized",
+        hooks=(calibrate,),
+        keep_start=True,
+    )
+    return _compressed(trained, recipe, model, coverage, report)
+
+
+def protection(bits: int) -> Protection:
+    """Degree-Quant's share of spared nodes: 0 to 0.1 by degree, at 4 bits and fewer 0.1 to 0.2."""
+    return Protection(low=0.1 if bits <= FEW_BITS else 0.0, change=0.1)
+
+
+def train_protected(trained: Trained, recipe: str, configuration: Configuration) -> Compressed:
+    """`train_quantized` with Degree-Quant's protection."""
+    return train_quantized(trained, recipe, configuration, protection)
+
+
+def _compressed(
+    trained: Trained,
+    recipe: str,
+    model: nn.Module,
+    coverage: Coverage,
+    report: FitReport | None = None,
+) -> Compressed:
+    deployed = export(model)
+    return Compressed(
+        trained,
+        recipe,
+        model,
+        coverage,
+        report,
+        deployed,
+        agreement_readings(model, deployed, trained.parts.test),
+    )
