@@ -22,6 +22,7 @@ from gnnperf.compression.quantization.a2q_features import (
 from gnnperf.compression.quantization.a2q_function import quantize
 from gnnperf.compression.quantization.a2q_linear import A2QLinear
 from gnnperf.compression.quantization.a2q_memory import MemoryLoss
+from gnnperf.compression.quantization.a2q_packing import pack_rows
 from gnnperf.compression.quantization.agreement import agreement_readings
 from gnnperf.compression.quantization.export import export
 from gnnperf.compression.quantization.grid import MAX_BITS, MIN_BITS
@@ -34,6 +35,7 @@ from gnnperf.training.role_adam import role_adam
 GROUPS = 1000
 MEMORY_WEIGHT, MEMORY_TARGET_KIB = 1e-3, 1.0
 LEARNING_RATE = 0.01
+FLOAT32_BYTES = 4
 Kinds = type[nn.Module] | tuple[type[nn.Module], ...]
 MEMORY = "a2q_memory"
 """Name of the submodule with the memory loss."""
@@ -182,24 +184,36 @@ def settle(model: nn.Module, batches: Sequence[Data]) -> None:
 
 @torch.no_grad()
 def bit_readings(model: nn.Module, batches: Sequence[Data]) -> dict[str, Reading]:
-    """The mean bits of a feature over the batches, in all and for each layer."""
+    """Mean bits of a feature over the batches, in all and by layer, and the features' bytes.
+
+    `feature_bytes` are those of the codes of all layers' inputs, each row packed to its own width;
+    `feature_size_ratio` is how many times as many they take in float32.
+    """
     layers = a2q_layers(model)
-    bits = dict.fromkeys(layers, 0.0)
-    features = dict.fromkeys(layers, 0)
+    bits, count = dict.fromkeys(layers, 0.0), dict.fromkeys(layers, 0)
+    packed_bytes: list[int] = []
 
     def note(name: str, x: Tensor) -> None:
-        _, row_bits = layers[name].features.rows(x.flatten(0, -2))
+        features, rows = layers[name].features, x.flatten(0, -2)
+        row_bits = features.rows(rows)[1].view(-1)
         bits[name] += float(row_bits.sum()) * x.size(-1)
-        features[name] += x.numel()
+        count[name] += x.numel()
+        packed_bytes.append(len(pack_rows(features.levels(rows)[0], row_bits)))
 
     with _watching(model, A2QLinear, note):
         for batch in batches:
             model(batch)
-    source = "widths of the features that enter the linear layers, test part"
-    readings = {
-        f"bits_{name}": measured(bits[name] / features[name], "bits", source)
-        for name in layers
-        if features[name]
+    source = "features that enter the quantized linear layers, test part"
+    total, size = sum(count.values()), sum(packed_bytes)
+    return {
+        "mean_bits": measured(sum(bits.values()) / total, "bits", source),
+        **{
+            f"bits_{name}": measured(bits[name] / count[name], "bits", source)
+            for name in layers
+            if count[name]
+        },
+        "feature_bytes": measured(size, "bytes", f"packed, {source}"),
+        "feature_size_ratio": measured(
+            total * FLOAT32_BYTES / size, "ratio", "float32 bytes / feature_bytes"
+        ),
     }
-    mean = sum(bits.values()) / sum(features.values())
-    return {"mean_bits": measured(mean, "bits", source), **readings}
