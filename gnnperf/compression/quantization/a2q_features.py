@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from gnnperf.compression.quantization.a2q_function import (
-    LEAST_STEP,
+    LEAST_LOG2_STEP,
     effective_bits,
     effective_step,
     levels,
+    log2_of_step,
     magnitudes,
     quantize,
 )
@@ -26,20 +27,20 @@ class FeatureQuantizer(nn.Module):
     The first batch in training sets the steps by the rows' largest magnitudes.
 
     Attributes:
-        steps, bits: parameters [rows or groups].
+        log2_steps, bits: parameters [rows or groups].
         signed, ready: bool buffers; whether there is a sign, and whether the steps are set.
         used: bool [rows or groups], those that the last forward in training used; None: it was
             none, or its memory has been counted.
     """
 
-    parameter_roles: ClassVar = {"steps": "feature_steps", "bits": "feature_bits"}
+    parameter_roles: ClassVar = {"log2_steps": "feature_steps", "bits": "feature_bits"}
     by_node = False
     signed: Tensor
     ready: Tensor
 
     def __init__(self, count: int, bits: int, device: torch.device | None = None) -> None:
         super().__init__()
-        self.steps = nn.Parameter(torch.full((count,), LEAST_STEP, device=device))
+        self.log2_steps = nn.Parameter(torch.full((count,), LEAST_LOG2_STEP, device=device))
         self.bits = nn.Parameter(torch.full((count,), float(bits), device=device))
         self.register_buffer("signed", torch.tensor(False, device=device))
         self.register_buffer("ready", torch.tensor(False, device=device))
@@ -47,7 +48,7 @@ class FeatureQuantizer(nn.Module):
 
     def extra_repr(self) -> str:
         """How many there are."""
-        return str(len(self.steps))
+        return str(len(self.log2_steps))
 
     def forward(self, x: Tensor) -> Tensor:
         """Fake-quantized features [rows, width]; raises QuantizationError for NaN or infinity."""
@@ -69,7 +70,7 @@ class FeatureQuantizer(nn.Module):
         index = self.index(peak)
         if self.training:
             self.used = self.mask(index)
-        step, bits = effective_step(self.steps), effective_bits(self.bits)
+        step, bits = effective_step(self.log2_steps), effective_bits(self.bits)
         if index is not None:
             step, bits = step[index], bits[index]
         return step.unsqueeze(-1), bits.unsqueeze(-1)
@@ -88,7 +89,7 @@ class FeatureQuantizer(nn.Module):
 
     def distinct(self) -> tuple[Tensor, Tensor]:
         """Effective steps and bits that inference needs."""
-        return effective_step(self.steps.detach()), effective_bits(self.bits.detach())
+        return effective_step(self.log2_steps.detach()), effective_bits(self.bits.detach())
 
     def mask(self, index: Tensor | None) -> Tensor:
         """Bool [rows or groups]: those in the index [rows]; all without one."""
@@ -106,10 +107,10 @@ class FeatureQuantizer(nn.Module):
             self.signed.fill_(True)
             if self.ready:
                 # Half as many levels are left on either side, and reach as far as before.
-                self.steps.mul_(2)
+                self.log2_steps.add_(1)
         if not self.ready:
             size = magnitudes(effective_bits(self.bits), bool(self.signed))
-            self.steps.copy_(self._first_steps(peak, size).clamp(min=LEAST_STEP))
+            self.log2_steps.copy_(log2_of_step(self._first_steps(peak, size)))
             self.ready.fill_(True)
 
     def _first_steps(self, peak: Tensor, size: Tensor) -> Tensor:
@@ -127,10 +128,10 @@ class NodeQuantizer(FeatureQuantizer):
 
     def index(self, peak: Tensor) -> None:
         """In order; raises QuantizationError for another number of nodes."""
-        check_nodes(len(self.steps), len(peak))
+        check_nodes(len(self.log2_steps), len(peak))
 
     def _first_steps(self, peak: Tensor, size: Tensor) -> Tensor:
-        check_nodes(len(self.steps), len(peak))
+        check_nodes(len(self.log2_steps), len(peak))
         return peak / (size - 1)
 
 
@@ -139,32 +140,28 @@ class GroupQuantizer(FeatureQuantizer):
 
     def index(self, peak: Tensor) -> Tensor:
         """The nearest group int64 [rows]; no gradient."""
-        step, bits = effective_step(self.steps.detach()), effective_bits(self.bits.detach())
+        step, bits = effective_step(self.log2_steps.detach()), effective_bits(self.bits.detach())
         return nearest_group(peak, step, bits, bool(self.signed))
 
     def _first_steps(self, peak: Tensor, size: Tensor) -> Tensor:
         # Tops at even ranks of the first batch's peaks: as many of its rows for each group.
-        ranks = torch.linspace(0, 1, len(self.steps), device=peak.device)
+        ranks = torch.linspace(0, 1, len(self.log2_steps), device=peak.device)
         return torch.quantile(peak.float(), ranks) / size
 
     def distinct(self) -> tuple[Tensor, Tensor]:
         """Effective steps and bits [groups] of the groups that differ, in order."""
-        both = torch.stack([effective_step(self.steps), effective_bits(self.bits)], -1)
+        both = torch.stack([effective_step(self.log2_steps), effective_bits(self.bits)], -1)
         step, bits = torch.unique(both.detach(), dim=0).unbind(-1)
         return step.contiguous(), bits.contiguous()
 
     @torch.no_grad()
     def settle(self, used: Tensor) -> None:
-        """Leave the groups of the mask [groups] alone: all others become one of them.
-
-        Steps are rounded to bfloat16, as which they are stored: that is 128 to the octave.
-        """
+        """Leave the groups of the mask [groups] alone: all others become one of them."""
         if not used.any():
             return
         spare = used.nonzero()[0, 0]
-        for values in (self.steps, self.bits):
+        for values in (self.log2_steps, self.bits):
             values.copy_(torch.where(used, values, values[spare]))
-        self.steps.copy_(effective_step(self.steps).bfloat16())
 
 
 def row_range(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -215,5 +212,5 @@ def hold_ranges(model: nn.Module) -> None:
     """
     for module in model.modules():
         if isinstance(module, FeatureQuantizer):
-            module.steps.abs_().clamp_(min=LEAST_STEP)
+            module.log2_steps.clamp_(min=LEAST_LOG2_STEP)
             module.bits.clamp_(MIN_BITS, MAX_BITS)

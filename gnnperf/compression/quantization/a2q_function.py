@@ -13,13 +13,24 @@ from torch import Tensor
 
 from gnnperf.compression.quantization.grid import MAX_BITS, MIN_BITS
 
-LEAST_STEP = 2.0**-24
-"""No step is smaller, so that a row of zeros divides by something."""
+LEAST_LOG2_STEP = -24.0
+"""No step is smaller than 2 to it, so that a row of zeros divides by something."""
 
 
-def effective_step(step: Tensor) -> Tensor:
-    """|s|, at least LEAST_STEP."""
-    return step.abs().clamp(min=LEAST_STEP)
+def effective_step(log2_step: Tensor) -> Tensor:
+    """2^log2_step rounded to bfloat16, as which it is stored; the gradient passes the rounding.
+
+    The paper learns the step itself, beginning near 0.1. Steps that fit their weights begin lower,
+    and Adam's first updates, all of the size of its rate, would throw them out: GNNNet's weights
+    all became 0. An update of the logarithm is one by a share of the step, whatever its size.
+    """
+    step = torch.exp2(log2_step.clamp(min=LEAST_LOG2_STEP))
+    return step.detach().bfloat16().to(step.dtype) + (step - step.detach())
+
+
+def log2_of_step(step: Tensor) -> Tensor:
+    """The parameter of a step, which is at least the least."""
+    return step.log2().clamp(min=LEAST_LOG2_STEP)
 
 
 def effective_bits(bits: Tensor) -> Tensor:

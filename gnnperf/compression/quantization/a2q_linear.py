@@ -15,9 +15,9 @@ from gnnperf.compression.quantization.a2q_features import (
     row_range,
 )
 from gnnperf.compression.quantization.a2q_function import (
-    LEAST_STEP,
     effective_step,
     levels,
+    log2_of_step,
     quantize,
 )
 from gnnperf.compression.quantization.errors import QuantizationError
@@ -39,12 +39,12 @@ class A2QLinear(QuantizedLinear):
 
     Attributes:
         weight, bias: of the layer it replaces, under the same names.
-        weight_steps: parameter [out], one for each output channel.
+        log2_weight_steps: parameter [out], one for each output channel.
         weight_bits: fixed.
         features: steps and bit-widths of the inputs.
     """
 
-    parameter_roles: ClassVar = {"weight_steps": "weight_steps"}
+    parameter_roles: ClassVar = {"log2_weight_steps": "weight_steps"}
 
     def __init__(self, linear: nn.Module, weight_bits: int, features: FeatureQuantizer) -> None:
         super().__init__(linear)
@@ -53,7 +53,7 @@ class A2QLinear(QuantizedLinear):
         self.register_buffer("bits", torch.tensor(weight_bits, dtype=torch.uint8))
         most = 2.0 ** (weight_bits - 1) - 1
         steps = self.weight.detach().abs().amax(-1) / most
-        self.weight_steps = nn.Parameter(steps.clamp(min=LEAST_STEP))
+        self.log2_weight_steps = nn.Parameter(log2_of_step(steps))
 
     @property
     def in_features(self) -> int:
@@ -81,7 +81,7 @@ class A2QLinear(QuantizedLinear):
         return rescaled(whole, step * weight_step.view(-1), self.bias)
 
     def _scale(self) -> tuple[Tensor, Tensor]:
-        step = effective_step(self.weight_steps).unsqueeze(-1)
+        step = effective_step(self.log2_weight_steps).unsqueeze(-1)
         return step, torch.full_like(step, float(self.weight_bits))
 
     def weight_levels(self) -> Tensor:
@@ -114,8 +114,8 @@ class A2QLinear(QuantizedLinear):
 class IntegerFeatures(nn.Module):
     """Gives each row of features its int8 codes, by node or by the nearest group.
 
-    Buffers, which are what is stored: `steps` [rows or groups], in bfloat16 where that loses
-    nothing, else in float32; `bits` uint8; `signed` bool.
+    Buffers, which are what is stored: `steps` bfloat16 [rows or groups], `bits` uint8, `signed`
+    bool.
     """
 
     steps: Tensor
@@ -126,8 +126,7 @@ class IntegerFeatures(nn.Module):
         super().__init__()
         self.by_node = features.by_node
         steps, bits = features.distinct()
-        short = steps.bfloat16()
-        self.register_buffer("steps", short if torch.equal(short.float(), steps) else steps)
+        self.register_buffer("steps", steps.bfloat16())
         self.register_buffer("bits", bits.to(torch.uint8))
         self.register_buffer("signed", features.signed.clone())
 

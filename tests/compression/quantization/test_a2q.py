@@ -76,7 +76,7 @@ def test_every_linear_layer_of_a_graph_model_gets_groups(gin_base):
     assert len(layers) == 2 * 2 + 2
     for name, layer in layers.items():
         assert isinstance(layer.features, GroupQuantizer)
-        assert len(layer.features.steps) == room.GROUPS
+        assert len(layer.features.log2_steps) == room.GROUPS
         part = compressed.coverage[f"{name}.weight"]
         assert part.changed == part.total == layer.weight.numel()
     assert compressed.finetuned.epochs == 4
@@ -170,7 +170,7 @@ def test_the_integer_model_of_any_model_gives_the_same_bits(seed, bits, width, b
             assert type(layer.features) is kind
             with torch.no_grad():
                 layer.features.bits.add_(torch.randn_like(layer.features.bits) * 2)
-                layer.weight_steps.mul_(torch.rand_like(layer.weight_steps) + 0.5)
+                layer.log2_weight_steps.add_(torch.rand_like(layer.log2_weight_steps) - 0.5)
         hold_ranges(model)
         room.settle(model, [data])
         deployed = export(model.eval())
@@ -189,7 +189,7 @@ def test_a_fixed_graph_has_steps_by_node(gin_base):
     base = replace(base, finetune=TrainSettings(epochs=3, learning_rate=0.01))
     compressed = compress(base, "a2q@4")
     layers = room.a2q_layers(compressed.model)
-    assert [len(layer.features.steps) for layer in layers.values()] == [nodes, nodes]
+    assert [len(layer.features.log2_steps) for layer in layers.values()] == [nodes, nodes]
     assert all(isinstance(layer.features, NodeQuantizer) for layer in layers.values())
     assert compressed.readings["export_agreement"].value == 1
     state = compressed.state()

@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gnnperf.compression.quantization.a2q_function import (
-    LEAST_STEP,
+    LEAST_LOG2_STEP,
     effective_bits,
     effective_step,
     levels,
+    log2_of_step,
     quantize,
 )
 
@@ -133,8 +134,19 @@ def test_bits_are_whole_between_two_and_eight_and_pass_their_gradient(bits):
     assert float(leaf.grad) == 1
 
 
-def test_a_step_is_never_zero():
-    assert effective_step(torch.tensor([0.0, -0.5])).tolist() == [LEAST_STEP, 0.5]
+@given(st.floats(-60, 12, width=32))
+def test_a_step_is_a_bfloat16_above_zero_and_learns_as_its_logarithm(log2):
+    leaf = torch.tensor([log2], requires_grad=True)
+    step = effective_step(leaf)
+    step.sum().backward()
+    assert torch.equal(step, step.bfloat16().float())
+    assert float(step.detach()) == pytest.approx(2 ** max(log2, LEAST_LOG2_STEP), rel=2**-8)
+    slope = float(step.detach()) * math.log(2) if log2 > LEAST_LOG2_STEP else 0
+    assert float(leaf.grad) == pytest.approx(slope, rel=2**-7)
+
+
+def test_rows_of_zeros_stay_zero():
     zeros = torch.zeros(1, 3)
-    q = quantize(zeros, effective_step(torch.zeros(1, 1)), torch.full((1, 1), 4.0), True)
-    assert torch.equal(q, zeros)
+    step = effective_step(log2_of_step(torch.zeros(1, 1)))
+    assert float(step) == 2**LEAST_LOG2_STEP
+    assert torch.equal(quantize(zeros, step, torch.full((1, 1), 4.0), True), zeros)
