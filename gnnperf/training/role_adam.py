@@ -13,11 +13,12 @@ ROLE_RATES = {"feature_steps": 0.02, "weight_steps": 0.02, "feature_bits": 0.008
 HALVED_EVERY_EPOCHS = 50
 
 
-class RoleAdam(torch.optim.Adam):
+class RoleAdam(torch.optim.AdamW):
     """Adam with a group for each role; all rates are halved every 50 epochs.
 
     A module says what its parameters are for in `parameter_roles`, a dict from parameter name to
-    role. Weight decay falls on weights alone.
+    role. Weight decay falls on weights alone and is decoupled: added to Adam's gradient, it would
+    draw all weights into their zero code.
     """
 
     def __init__(self, model: nn.Module, lr: float, weight_decay: float) -> None:

@@ -53,11 +53,11 @@ def test_fit_halves_all_rates_every_fifty_epochs(monkeypatch, epochs, factor):
     assert sorted(rates) == pytest.approx([0.008 / factor, 0.01 / factor, 0.02 / factor])
 
 
-def test_without_roles_it_is_adam():
+def test_without_roles_it_is_adamw():
     torch.manual_seed(0)
     one, two = nn.Linear(3, 2), nn.Linear(3, 2)
     two.load_state_dict(one.state_dict())
-    for model, name in ((one, "role-adam"), (two, "adam")):
+    for model, name in ((one, "role-adam"), (two, "adamw")):
         optimizer = OPTIMIZERS[name](model, SETTINGS)
         model(torch.ones(4, 3)).square().sum().backward()
         optimizer.step()

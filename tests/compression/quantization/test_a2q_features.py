@@ -73,7 +73,9 @@ def test_constant_features_work(x, kind):
     features = kind(5, 4)
     features(x)
     error = (features.eval()(x) - x).abs()
-    assert float(error.detach().max()) <= (x.max() / 15 if kind is GroupQuantizer else x.max() / 256)
+    assert float(error.detach().max()) <= (
+        x.max() / 15 if kind is GroupQuantizer else x.max() / 256
+    )
 
 
 def test_a_negative_value_gives_a_site_its_sign_for_good_and_keeps_its_reach():
