@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import partial
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -15,7 +16,12 @@ from gnnperf.compression.quantization.convolution import quantize_convolutions
 from gnnperf.compression.quantization.fake_quantize import FakeQuantize, QuantizerSettings
 from gnnperf.compression.quantization.linear import QuantizedLinear
 from gnnperf.compression.quantization.protection import Protection
-from gnnperf.compression.quantization.sites import quantizable, replace_module, weight_coverage
+from gnnperf.compression.quantization.sites import (
+    LINEARS,
+    quantizable,
+    replace_module,
+    weight_coverage,
+)
 from gnnperf.training import seeded
 
 
@@ -38,7 +44,7 @@ def quantized(
 
     Raises RecipeError when there is no linear layer but the first.
     """
-    model = with_linears(deepcopy(model))
+    model = without_idle_biases(with_linears(deepcopy(model)))
     parts = quantizable(model, batch)
     coverage = weight_coverage(parts)
     quantizer = partial(FakeQuantize, settings)
@@ -61,6 +67,23 @@ def with_linears(model: nn.Module) -> nn.Module:
         convert: Callable[[], nn.Module] | None = getattr(part, "with_linear", None)
         if convert is not None:
             replace_module(model, part, convert())
+    return model
+
+
+@torch.no_grad()
+def without_idle_biases(model: nn.Module) -> nn.Module:
+    """The model, changed in place: biases right before a batch normalisation go into its mean.
+
+    It subtracts them again: in training they change nothing, and stored they cost bytes.
+    """
+    for part in list(model.modules()):
+        if isinstance(part, nn.Sequential):
+            for layer, norm in pairwise(part):
+                bias = dict(layer.named_parameters()).get("bias")
+                fixed = isinstance(norm, nn.BatchNorm1d) and norm.running_mean is not None
+                if isinstance(layer, LINEARS) and fixed and bias is not None:
+                    norm.get_buffer("running_mean").sub_(bias)
+                    layer.register_parameter("bias", None)
     return model
 
 
