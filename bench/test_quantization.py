@@ -84,6 +84,25 @@ def test_quantization(case, trained, measure, closing_row):
     require_drop_at_most(record, DROP_AT_MOST.get(case.recipe) or DROP_AT_MOST[method])
 
 
+def other_recipes(preset):
+    """The paper quantizes GIN alone; training the others again is left to its preset."""
+    return preset.select(paper=["ptq@int8", "qat@int8"], default=["ptq@int8"])
+
+
+def other_workloads(preset):
+    """One of each kind of layer; NESS has one linear layer, which is never quantized."""
+    others = ("cora_node-spline", "cora_node-gcn", "bbbp-gnnnet", "bbbp-sage", "proteins-hgpsl")
+    return preset.select(smoke=others[:1], default=others)
+
+
+@pytest.mark.gnnperf_cases(workloads=other_workloads, recipes=other_recipes)
+def test_other_models(case, trained, measure):
+    record = measure(compress(trained(case.workload, case.seed), case.recipe))
+    assert record.value("export_agreement") >= AGREEMENT_AT_LEAST
+    assert record.value("export_logit_difference_steps") <= STEPS_AT_MOST
+    require_drop_at_most(record, DROP_AT_MOST["ptq"])
+
+
 @pytest.mark.parametrize("recipe", TRAINING_COST_AT_MOST)
 def test_training_cost(recipe, trained, latency):
     """An epoch over the training part beside the dense model's, in turns in one process."""
