@@ -31,8 +31,8 @@ RunPair = Callable[[Pair], None]
 """Runs a pair's rounds: `Pair.run`, or pytest-benchmark's way."""
 
 
-SIMULATED_ROUNDS = 30
-"""A simulation's time is no claim: fewer rounds will do."""
+# A simulation's time is no claim: few rounds will do.
+SIMULATED_ROUNDS, SIMULATED_SECONDS = 30, 1.0
 
 DEFAULT_METERS = ("scores", "size", "latency", "cost")
 """What a case takes unless told otherwise: all that needs no window of seconds."""
@@ -152,7 +152,9 @@ def latency_readings(compressed: Compressed, run_pair: RunPair) -> dict[str, Rea
         clock=cuda_clock(device.index or 0) if device.type == "cuda" else DeviceClock(),
     )
     run_pair(pair)
-    return {**pair.readings(), **simulated_readings(compressed)}
+    readings = pair.readings()
+    switched_off = readings["cpu_ratio"].value is None
+    return readings if switched_off else {**readings, **simulated_readings(compressed)}
 
 
 def simulated_readings(compressed: Compressed) -> Readings:
@@ -166,7 +168,7 @@ def simulated_readings(compressed: Compressed) -> Readings:
         seed=twin.seed,
         rounds=SIMULATED_ROUNDS,
     )
-    pair.run()
+    pair.run(time_limit_seconds=SIMULATED_SECONDS)
     return {"simulated_cpu_ratio": pair.readings()["cpu_ratio"]}
 
 

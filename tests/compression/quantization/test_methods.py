@@ -125,6 +125,7 @@ def test_the_simulation_is_timed_beside_what_is_shipped(base):
     from gnnperf.measure import latency_readings
 
     compressed = compress(base, "ptq@int8")
-    readings = latency_readings(compressed, lambda pair: pair.run())
+    readings = latency_readings(compressed, lambda pair: pair.run(time_limit_seconds=1))
     assert readings["simulated_cpu_ratio"].value > 0
     assert readings["cpu_ratio"].value > 0
+    assert "simulated_cpu_ratio" not in latency_readings(compressed, lambda pair: None)
