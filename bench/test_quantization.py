@@ -19,11 +19,20 @@ METHODS = {
     "qat@int4": "qat-int4",
     "dq@int8": "dq-int8",
     "dq@int4": "dq-int4",
+    "a2q@4": "a2q",
 }
 # The rule for one seed: at most so much lost; twice the largest drop that three seeds showed. The
 # means over seeds that the study asks for, 0.015 at INT8, are no rule for a test part of a hundred.
-DROP_AT_MOST = {"ptq": 0.08, "qat@int8": 0.06, "qat@int4": 0.12, "dq@int8": 0.06, "dq@int4": 0.12}
-SIZE_RATIO_AT_LEAST = {"int8": 4.0, "int4": 7.0}
+DROP_AT_MOST = {
+    "ptq": 0.08,
+    "qat@int8": 0.06,
+    "qat@int4": 0.12,
+    "dq@int8": 0.06,
+    "dq@int4": 0.12,
+    "a2q": 0.1,
+}
+MEAN_BITS_AT_MOST = 5.0
+SIZE_RATIO_AT_LEAST = {"int8": 4.0, "int4": 7.0, "4": 6.0}
 # Whatever a test part's size, the shipped model is the simulated one.
 AGREEMENT_AT_LEAST, STEPS_AT_MOST = 0.999, 1.0
 # Epoch of a recipe's training over the dense epoch.
@@ -69,6 +78,7 @@ def test_quantization(case, trained, measure, closing_row):
         paper=paper["accuracy"],
         train_seconds=f"{report.wall_seconds:.1f}" if "ptq" not in case.recipe else "0",
         paper_train=paper["train_time"],
+        mean_bits=human(record.readings.get("mean_bits")),
         bytes=human_bytes(record.readings["stored_bytes"]),
         smaller=f"{record.value('size_ratio'):.2f}x",
         integer_time=with_interval(record.readings["cpu_ratio"]),
@@ -79,6 +89,8 @@ def test_quantization(case, trained, measure, closing_row):
         return
     assert record.value("export_agreement") >= AGREEMENT_AT_LEAST
     assert record.value("export_logit_difference_steps") <= STEPS_AT_MOST
+    if "mean_bits" in record.readings:
+        assert record.value("mean_bits") <= MEAN_BITS_AT_MOST
     method, _, width = case.recipe.partition("@")
     require_size_ratio_at_least(record, SIZE_RATIO_AT_LEAST[width])
     require_drop_at_most(record, DROP_AT_MOST.get(case.recipe) or DROP_AT_MOST[method])
