@@ -11,6 +11,14 @@ from gnnperf.compression.gradual import prune_gradually
 from gnnperf.compression.l2 import parse_rate, regularize
 from gnnperf.compression.lottery import lottery_ticket, parse_ticket
 from gnnperf.compression.pruning import global_masks, layer_masks, parse_sparsity, prune
+from gnnperf.compression.quantization.a2q import a2q, parse_bits
+from gnnperf.compression.quantization.methods import (
+    ABOUT_ARGUMENT,
+    parse_configuration,
+    quantize_after_training,
+    train_protected,
+    train_quantized,
+)
 from gnnperf.compression.structured import narrow
 from gnnperf.training import Trained
 
@@ -72,6 +80,30 @@ METHODS: dict[str, Method] = {
         "one control: random-mask or random-init)",
         parse_ticket,
         lottery_ticket,
+        finetunes=False,
+    ),
+    "ptq": Method(
+        f"post-training quantization, calibration only; {ABOUT_ARGUMENT}",
+        parse_configuration,
+        quantize_after_training,
+        finetunes=False,
+    ),
+    "qat": Method(
+        f"quantization-aware training; {ABOUT_ARGUMENT}",
+        parse_configuration,
+        train_quantized,
+        finetunes=False,
+    ),
+    "dq": Method(
+        f"Degree-Quant: quantization-aware training that spares nodes; {ABOUT_ARGUMENT}",
+        parse_configuration,
+        train_protected,
+        finetunes=False,
+    ),
+    "a2q": Method(
+        "aggregation-aware quantization; bits 2 to 8 of the weights, and of features to begin with",
+        parse_bits,
+        a2q,
         finetunes=False,
     ),
 }

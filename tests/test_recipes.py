@@ -3,7 +3,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gnnperf.compression import RecipeError
-from gnnperf.recipes import parse_recipe
+from gnnperf.compression.pruning import parse_sparsity
+from gnnperf.recipes import METHODS, parse_recipe
+
+SPARSE = sorted(n for n, m in METHODS.items() if m.parse is parse_sparsity and m.finetunes)
 
 
 @pytest.mark.parametrize(
@@ -22,9 +25,7 @@ def test_canonical_spelling(text, canonical):
     assert parse_recipe(canonical).text == canonical
 
 
-@given(
-    st.sampled_from(["global", "layer", "width"]), st.floats(0, 1, exclude_max=True), st.booleans()
-)
+@given(st.sampled_from(SPARSE), st.floats(0, 1, exclude_max=True), st.booleans())
 def test_every_sparsity_survives_its_spelling(name, sparsity, finetuned):
     recipe = parse_recipe(f"{name}@{sparsity!r}" + "+finetune" * finetuned)
     again = parse_recipe(recipe.text)

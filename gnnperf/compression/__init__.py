@@ -1,6 +1,6 @@
 """What can be done to a trained model to make it smaller."""
 
-from gnnperf.compression.compressed import Changed, Compressed, Coverage, RecipeError
+from gnnperf.compression.compressed import Changed, Compressed, Coverage, Deployed, RecipeError
 from gnnperf.compression.finetune import finetune
 from gnnperf.compression.masks import attach_masks, deployed_state, hold_masks, masked_names
 from gnnperf.compression.pruning import prunable
@@ -9,6 +9,7 @@ __all__ = [
     "Changed",
     "Compressed",
     "Coverage",
+    "Deployed",
     "RecipeError",
     "attach_masks",
     "deployed_state",

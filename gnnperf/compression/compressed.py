@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import nn
 
@@ -37,6 +38,10 @@ class Deployed(nn.Module):
         """What is stored, such that the module can be made again from it."""
         raise NotImplementedError
 
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over what was stored, in place; raises GnnperfError for another module's."""
+        raise NotImplementedError
+
 
 @dataclass(frozen=True)
 class Compressed:
@@ -61,6 +66,11 @@ class Compressed:
     finetuned: FitReport | None = None
     deployed: Deployed | None = None
     readings: Mapping[str, Reading] = field(default_factory=dict)
+
+    @property
+    def shipped(self) -> nn.Module:
+        """The module whose inference and file are measured."""
+        return self.model if self.deployed is None else self.deployed
 
     def state(self) -> State:
         """What is stored and shipped."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gnnperf.ops import SparseMatrix, spmm
+from gnnperf.ops import Aggregate, SparseMatrix
 
 
 class GCNConv(nn.Module):
@@ -18,6 +18,7 @@ class GCNConv(nn.Module):
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.lin = nn.Linear(in_channels, out_channels, bias=False)
+        self.aggregate = Aggregate()
         self.bias = nn.Parameter(torch.zeros(out_channels))
         nn.init.xavier_uniform_(self.lin.weight)
 
@@ -34,7 +35,7 @@ class GCNConv(nn.Module):
     def forward(self, x: Tensor, adjacency: SparseMatrix) -> Tensor:
         """[nodes, in] to [nodes, out]; rows of the adjacency are targets."""
         if self.in_channels < self.out_channels:
-            aggregated: Tensor = self.lin(spmm(adjacency, x))
+            aggregated: Tensor = self.lin(self.aggregate(adjacency, x))
         else:
-            aggregated = spmm(adjacency, self.lin(x))
+            aggregated = self.aggregate(adjacency, self.lin(x))
         return aggregated + self.bias

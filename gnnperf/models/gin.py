@@ -12,7 +12,7 @@ from torch.nn import functional
 from torch_geometric.data import Data
 
 from gnnperf.models.channels import Group, normalised_by, read_by, written_by
-from gnnperf.ops import SparseMatrix, add_scaled, spmm
+from gnnperf.ops import Aggregate, SparseMatrix, add_scaled, spmm
 from gnnperf.ops.graphs import adjacency, starts
 
 
@@ -25,11 +25,13 @@ class GINConv(nn.Module):
     def __init__(self, nn: nn.Module) -> None:
         super().__init__()
         self.nn = nn
+        self.aggregate = Aggregate()
         self.eps = torch.nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor, adjacency: SparseMatrix) -> Tensor:
         """[nodes, in] to [nodes, out]; rows of the adjacency are targets."""
-        updated: Tensor = self.nn(add_scaled(spmm(adjacency, x), 1 + self.eps, x))
+        aggregated = self.aggregate(adjacency, x)
+        updated: Tensor = self.nn(add_scaled(aggregated, 1 + self.eps, x))
         return updated
 
 

@@ -15,7 +15,7 @@ from torch_geometric.data import Data
 from torch_geometric.utils import softmax
 
 from gnnperf.models.decoders import inner_product
-from gnnperf.ops import SparseMatrix, sparse_if_worthwhile, spmm
+from gnnperf.ops import Aggregate, SparseMatrix, sparse_if_worthwhile, spmm
 from gnnperf.ops.gcn import gcn_normalized
 
 Features = Tensor | SparseMatrix
@@ -39,10 +39,14 @@ class LinearEncoder(nn.Module):
     def __init__(self, in_channels: int, hidden: int) -> None:
         super().__init__()
         self.linear = nn.Linear(in_channels, hidden)
+        self.aggregate = Aggregate()
 
     def forward(self, features: Features, views: SparseMatrix) -> Tensor:
         """Features [nodes, in] to embeddings [views * nodes, hidden]."""
-        return spmm(views, _every_view(_project(self.linear, features), views))
+        embedded: Tensor = self.aggregate(
+            views, _every_view(_project(self.linear, features), views)
+        )
+        return embedded
 
 
 class GnaeEncoder(LinearEncoder):
@@ -57,7 +61,8 @@ class GnaeEncoder(LinearEncoder):
     def forward(self, features: Features, views: SparseMatrix) -> Tensor:
         """Features [nodes, in] to embeddings [views * nodes, hidden]."""
         rows = functional.normalize(_project(self.linear, features), dim=-1) * self.SCALE
-        return spmm(views, _every_view(rows, views))
+        embedded: Tensor = self.aggregate(views, _every_view(rows, views))
+        return embedded
 
 
 class GcnEncoder(LinearEncoder):
@@ -66,10 +71,13 @@ class GcnEncoder(LinearEncoder):
     def __init__(self, in_channels: int, hidden: int) -> None:
         super().__init__(in_channels, 2 * hidden)
         self.linear2 = nn.Linear(2 * hidden, hidden)
+        self.aggregate2 = Aggregate()
 
     def forward(self, features: Features, views: SparseMatrix) -> Tensor:
         """Features [nodes, in] to embeddings [views * nodes, hidden]."""
-        return spmm(views, self.linear2(super().forward(features, views).relu()))
+        rows = self.linear2(super().forward(features, views).relu())
+        embedded: Tensor = self.aggregate2(views, rows)
+        return embedded
 
 
 class GatEncoder(LinearEncoder):
@@ -86,7 +94,9 @@ class GatEncoder(LinearEncoder):
         score = functional.leaky_relu(target[views.row] + source[views.column], 0.2)
         # What edge dropout took away weighs nothing here either.
         score = score.masked_fill(views.value == 0, float("-inf"))
-        return spmm(views.with_value(softmax(score, views.row, num_nodes=len(rows))), rows)
+        attention = views.with_value(softmax(score, views.row, num_nodes=len(rows)))
+        embedded: Tensor = self.aggregate(attention, rows)
+        return embedded
 
 
 ENCODERS: dict[str, Callable[[int, int], nn.Module]] = {

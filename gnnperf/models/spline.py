@@ -15,7 +15,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import TargetIndegree
 
 from gnnperf.models.channels import Group
-from gnnperf.ops import SparseMatrix, sparse_if_worthwhile, spmm
+from gnnperf.ops import Aggregate, SparseMatrix, sparse_if_worthwhile, spmm
 from gnnperf.ops.spline import spline_operator
 
 
@@ -40,6 +40,7 @@ class SplineConv(nn.Module):
         self.is_open = _per_dimension(is_open_spline, dim)
         self.weight = nn.Parameter(torch.empty(prod(self.kernel_size), in_channels, out_channels))
         self.lin = nn.Linear(in_channels, out_channels, bias=False)
+        self.aggregate = Aggregate()
         self.bias = nn.Parameter(torch.empty(out_channels))
         self.reset_parameters()
 
@@ -65,13 +66,46 @@ class SplineConv(nn.Module):
 
     def forward(self, features: Tensor | SparseMatrix, operator: SparseMatrix) -> Tensor:
         """Convolve node features [nodes, in], dense or sparse, to [nodes, out]."""
-        projection = torch.cat([self.weight, self.lin.weight.t().unsqueeze(0)])
-        projection = projection.transpose(0, 1).reshape(self.in_channels, -1)
+        projection = self._projection()
         if isinstance(features, SparseMatrix):
             projected = spmm(features, projection)
         else:
             projected = features @ projection
-        return spmm(operator, projected.view(-1, self.out_channels)) + self.bias
+        aggregated: Tensor = self.aggregate(operator, projected.view(-1, self.out_channels))
+        return aggregated + self.bias
+
+    def with_linear(self) -> LinearSplineConv:
+        """The same convolution with its projection as one linear layer."""
+        return LinearSplineConv(self)
+
+    def _projection(self) -> Tensor:
+        """All kernels and the root's side by side, [in, kernels * out]."""
+        projection = torch.cat([self.weight, self.lin.weight.t().unsqueeze(0)])
+        return projection.transpose(0, 1).reshape(self.in_channels, -1)
+
+
+class LinearSplineConv(nn.Module):
+    """A SplineConv whose kernels are the outputs of one linear layer `lin`, for quantization."""
+
+    operator = SplineConv.operator
+
+    def __init__(self, conv: SplineConv) -> None:
+        super().__init__()
+        self.kernel_size, self.is_open = conv.kernel_size, conv.is_open
+        self.out_channels = conv.out_channels
+        weight = conv._projection().detach().t()
+        self.lin = nn.Linear(weight.size(1), weight.size(0), bias=False)
+        self.lin.weight = nn.Parameter(weight.clone(memory_format=torch.contiguous_format))
+        self.aggregate, self.bias = conv.aggregate, conv.bias
+
+    def forward(self, features: Tensor | SparseMatrix, operator: SparseMatrix) -> Tensor:
+        """Convolve node features [nodes, in], dense or sparse, to [nodes, out]."""
+        if isinstance(features, SparseMatrix):
+            projected = spmm(features, self.lin.weight.t())
+        else:
+            projected = self.lin(features)
+        aggregated: Tensor = self.aggregate(operator, projected.view(-1, self.out_channels))
+        return aggregated + self.bias
 
 
 def _per_dimension(value: Any, dim: int) -> tuple[Any, ...]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
-from gnnperf.ops import SparseMatrix, spmm
+from gnnperf.ops import Aggregate, SparseMatrix, spmm
 from gnnperf.ops.enclosing import enclosing_subgraphs
 from gnnperf.ops.gcn import gcn_normalized
 from gnnperf.ops.walks import walks_with_link
@@ -71,6 +71,7 @@ class WalkPooling(nn.Module):
         self.project = nn.Linear(in_channels, hidden)
         self.conv1 = nn.Linear(hidden, hidden)
         self.conv2 = nn.Linear(hidden, hidden)
+        self.aggregate1, self.aggregate2 = Aggregate(), Aggregate()
         self.query = _attention_side(3 * hidden, hidden, heads, dropout)
         self.key = _attention_side(3 * hidden, hidden, heads, dropout)
         pooled = heads * (5 * (walk_length - 1) + 1)
@@ -103,9 +104,10 @@ class WalkPooling(nn.Module):
     def _embed(self, features: Tensor, inputs: WalkInputs) -> Tensor:
         projected = self.project(functional.normalize(features, p=1.0, dim=-1))
         first = projected[inputs.node]
-        second = spmm(inputs.propagation, self.conv1(first))
+        second = self.aggregate1(inputs.propagation, self.conv1(first))
         hidden = functional.dropout(second.relu(), self.dropout, self.training)
-        return torch.cat([first, second, spmm(inputs.propagation, self.conv2(hidden))], -1)
+        third = self.aggregate2(inputs.propagation, self.conv2(hidden))
+        return torch.cat([first, second, third], -1)
 
     def _pool(self, inputs: WalkInputs, query: Tensor, key: Tensor) -> Tensor:
         """One head's features [pairs, 5 * (walk_length - 1) + 1] from [rows, hidden] each."""

@@ -108,6 +108,8 @@ def fit(
     """
     started = time.perf_counter()
     optimizer = OPTIMIZERS[settings.optimizer](model, settings)
+    # An optimizer with a method `end_epoch()` has a schedule of its own.
+    end_epoch: Callable[[], None] = getattr(optimizer, "end_epoch", lambda: None)
     candidate, after_step = _with_average(model, settings, after_step)
     best = _Best(candidate, settings.select or task.metric)
     if keep_start:
@@ -118,6 +120,7 @@ def fit(
         # disable=None: only where stderr is a terminal.
         for epoch in tqdm(epochs, progress, leave=False, disable=None if progress else True):
             _one_epoch(model, task, parts.train, optimizer, settings, after_step)
+            end_epoch()
             if not _finite(model):
                 diverged = epoch
                 break

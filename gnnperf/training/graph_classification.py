@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from torch_geometric.data import Batch, Data
 from gnnperf.datasets import DataError
 from gnnperf.datasets.checks import graph_complaint
 from gnnperf.errors import GnnperfError
-from gnnperf.training.tasks import Parts, Scores
+from gnnperf.training.tasks import Parts, Scores, auxiliary_loss
 
 # Standardised features further out than this many deviations are held there: PROTEINS has
 # lengths of -538 and 798 among lengths of about 8.
@@ -70,14 +70,10 @@ class GraphClassification:
         return Parts(*(self._batches(graphs, index) for index in (train, validation, test)))
 
     def loss(self, model: nn.Module, batch: Data) -> Tensor:
-        """Mean cross-entropy over the graphs, plus the model's `auxiliary_loss()` if it has one.
-
-        A model computes its auxiliary loss in the forward pass that came before.
-        """
+        """Mean cross-entropy over the graphs, plus the model's auxiliary losses."""
         logits = model(batch)
         loss = functional.cross_entropy(logits, batch.y, label_smoothing=self.label_smoothing)
-        auxiliary: Callable[[], Tensor] | None = getattr(model, "auxiliary_loss", None)
-        return loss if auxiliary is None else loss + auxiliary()
+        return loss + auxiliary_loss(model)
 
     def evaluate(self, model: nn.Module, batches: Sequence[Data]) -> Scores:
         """Accuracy, the rate that always naming the commonest class gets, and mean loss."""

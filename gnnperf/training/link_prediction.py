@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from torch_geometric.utils import remove_self_loops, to_undirected
 from gnnperf.datasets import DataError
 from gnnperf.ops.pairs import NonEdges, numbered_pair, pair_number
 from gnnperf.training.ranking import area_under_roc, average_precision, best_threshold
-from gnnperf.training.tasks import Parts, Scores, only_graph
+from gnnperf.training.tasks import Parts, Scores, auxiliary_loss, only_graph
 
 
 @dataclass(frozen=True)
@@ -100,12 +100,11 @@ class LinkPrediction:
         return base
 
     def loss(self, model: nn.Module, batch: Data) -> Tensor:
-        """Mean binary cross-entropy, plus the model's `auxiliary_loss()` if it has one."""
+        """Mean binary cross-entropy, plus the model's auxiliary losses."""
         logits = model(_with_fresh_negatives(batch) if self.fresh_negatives else batch)
         label = batch.edge_label.expand_as(logits)
         loss = functional.binary_cross_entropy_with_logits(logits, label)
-        auxiliary: Callable[[], Tensor] | None = getattr(model, "auxiliary_loss", None)
-        return loss if auxiliary is None else loss + auxiliary()
+        return loss + auxiliary_loss(model)
 
     def evaluate(self, model: nn.Module, batches: Sequence[Data]) -> Scores:
         """AUC, average precision and accuracy at the threshold that is best on validation.

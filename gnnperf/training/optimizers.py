@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from gnnperf.training.kfac import KfacAdam
+from gnnperf.training.role_adam import role_adam
 from gnnperf.training.settings import TrainSettings
 
 Factory = Callable[[nn.Module, TrainSettings], torch.optim.Optimizer]
@@ -31,6 +32,7 @@ OPTIMIZERS: dict[str, Factory] = {
     "adam": _fused(torch.optim.Adam),
     "adamw": _fused(torch.optim.AdamW),
     "kfac-adam": _kfac_adam,
+    "role-adam": role_adam,
 }
 """(model, settings) -> optimizer, by name; a new one is a module and an entry here."""
 

@@ -49,6 +49,15 @@ class Task(Protocol):
         """Scores of a part; the model is in eval mode, gradients are off."""
 
 
+def auxiliary_loss(model: nn.Module) -> Tensor | float:
+    """Sum of what the model and its modules that have a method `auxiliary_loss()` add to the loss.
+
+    They compute it in the forward pass that came before.
+    """
+    asked = [getattr(module, "auxiliary_loss", None) for module in model.modules()]
+    return sum((add() for add in asked if add is not None), 0.0)
+
+
 def only_graph(graphs: Sequence[Data], task: str) -> Data:
     """The one graph of a task on one graph; raises DataError for more, or for an unusable one."""
     if len(graphs) != 1:
@@ -111,9 +120,10 @@ class NodeClassification:
         return [mask.nonzero().squeeze(-1) for mask in masks]
 
     def loss(self, model: nn.Module, batch: Data) -> Tensor:
-        """Mean cross-entropy over the targets."""
+        """Mean cross-entropy over the targets, plus the model's auxiliary losses."""
         index = batch.target_index
-        return functional.cross_entropy(model(batch)[index], batch.y[index])
+        loss = functional.cross_entropy(model(batch)[index], batch.y[index])
+        return loss + auxiliary_loss(model)
 
     def evaluate(self, model: nn.Module, batches: Sequence[Data]) -> Scores:
         """Accuracy over the targets, and the rate that always naming the commonest class gets."""

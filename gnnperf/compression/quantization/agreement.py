@@ -1,0 +1,53 @@
+"""Whether the model that is shipped is the one that was simulated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from gnnperf import codec
+from gnnperf.compression.compressed import Deployed
+from gnnperf.compression.quantization.fake_quantize import FrozenQuantize
+from gnnperf.records import Reading, measured
+
+
+@torch.no_grad()
+def agreement_readings(
+    simulated: nn.Module, deployed: Deployed, batches: Sequence[Data]
+) -> dict[str, Reading]:
+    """Compare the simulated model in eval mode with the deployed one, read back from its file.
+
+    `export_agreement` is the share of rows with the same predicted class (of one logit: the same
+    sign), `export_logit_difference_steps` the greatest difference of a logit over the step of the
+    last quantizer that a forward passes.
+    """
+    shipped = deepcopy(deployed)
+    shipped.restore(codec.decode(codec.encode(deployed.state(), level="fast")).state)
+    scales: list[float] = []
+
+    def note(quantizer: FrozenQuantize, *_: object) -> None:
+        scales[:] = [quantizer.scale.item()]
+
+    for part in shipped.modules():
+        if isinstance(part, FrozenQuantize):
+            part.register_forward_hook(note)
+    expected = torch.cat([simulated.eval()(batch) for batch in batches])
+    found = torch.cat([shipped(batch) for batch in batches])
+    same = (predicted(expected) == predicted(found)).double().mean()
+    step = scales[0] if scales else 1.0
+    source = f"{len(expected)} rows of the test part, the file decoded again"
+    return {
+        "export_agreement": measured(float(same), "fraction", source),
+        "export_logit_difference_steps": measured(
+            float((expected - found).abs().max()) / step, "ratio", source
+        ),
+    }
+
+
+def predicted(logits: Tensor) -> Tensor:
+    """Classes [n] of logits [n, classes], or of logits [n] of one class against none."""
+    return logits.argmax(-1) if logits.dim() > 1 else logits > 0

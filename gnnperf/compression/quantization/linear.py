@@ -1,0 +1,131 @@
+"""Linear layers with quantized input, weight and output: simulated, and on integers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gnnperf.codec import QuantizedTensor
+from gnnperf.compression.quantization.fake_quantize import Codes, FakeQuantize
+from gnnperf.compression.quantization.integer import affine_matmul
+
+# Sums of whole numbers below it are exact in float32, in any order.
+EXACT_FLOAT32 = 2**24
+
+
+class QuantizedLinear(nn.Module):
+    """`output(linear(input(x), quantized weight) + bias)`; the bias stays as it is.
+
+    Parameters have the names of `nn.Linear`. In training mode the product is that of rounded
+    numbers, in eval mode that of their levels, which is exact and hence the integer layer's bit for
+    bit, and scaled afterwards.
+    """
+
+    weight: nn.Parameter
+    bias: nn.Parameter | None
+
+    def __init__(
+        self, linear: nn.Module, quantizer: Callable[[], FakeQuantize] | None = None
+    ) -> None:
+        super().__init__()
+        self.weight = linear.weight  # type: ignore[assignment]  # PyG's Linear is no nn.Linear
+        self.bias = linear.bias  # type: ignore[assignment]  # the same
+        if quantizer is not None:
+            self.input, self.kernel, self.output = quantizer(), quantizer(), quantizer()
+
+    def forward(self, values: Tensor) -> Tensor:
+        """[..., in] to [..., out]."""
+        if self.training:
+            product = functional.linear(self.input(values), self.kernel(self.weight), self.bias)
+        else:
+            left, left_grid = self.input.levels(values)
+            right, right_grid = self.kernel.levels(self.weight)
+            reach = (2**left_grid.bits - 1) * (2**right_grid.bits - 1) * values.size(-1)
+            if reach >= EXACT_FLOAT32:
+                left, right = left.double(), right.double()
+            whole = functional.linear(left, right).to(values.dtype)
+            product = rescaled(whole, left_grid.scale * right_grid.scale, self.bias)
+        rounded: Tensor = self.output(product)
+        return rounded
+
+    def extra_repr(self) -> str:
+        """Widths, as `nn.Linear` shows them."""
+        out_features, in_features = self.weight.shape
+        return f"{in_features}, {out_features}, bias={self.bias is not None}"
+
+    def integer(self) -> IntegerLinear:
+        """The same layer on integers; raises QuantizationError without ranges."""
+        codes = self.kernel.codes(self.weight.detach())
+        return IntegerLinear(self.input, codes, self.kernel.settings.bits, self.bias, self.output)
+
+
+class IntegerLinear(nn.Module):
+    """A linear layer whose product is one of int8 codes, summed in int32.
+
+    Args:
+        input: a module whose `codes(values)` gives the `Codes` of [n, in]; scale and zero point
+            are of all or of each row [n, 1].
+        weight: codes [out, in]; scale and zero point are of all or of each row [out, 1].
+        bits: of the weight, 2 to 8.
+        bias: float32 [out] or None.
+        output: applied to the result, float32 [n, out].
+    """
+
+    weight: Tensor
+    scale: Tensor
+    zero_point: Tensor
+    bias: Tensor | None
+
+    def __init__(
+        self, input: nn.Module, weight: Codes, bits: int, bias: Tensor | None, output: nn.Module
+    ) -> None:
+        super().__init__()
+        self.bits, self.output = bits, output
+        self.input: Any = input
+        device = weight.values.device
+        self.register_buffer("weight", weight.values)
+        self.register_buffer(
+            "scale", torch.as_tensor(weight.scale, dtype=torch.float32, device=device)
+        )
+        self.register_buffer(
+            "zero_point", torch.as_tensor(weight.zero_point, dtype=torch.int32, device=device)
+        )
+        self.register_buffer("bias", None if bias is None else bias.detach())
+
+    def forward(self, values: Tensor) -> Tensor:
+        """[..., in] to [..., out]."""
+        left: Codes = self.input.codes(values.flatten(0, -2))
+        whole = affine_matmul(
+            left.values, self.weight, left.zero_point, _of_channels(self.zero_point)
+        )
+        scale = left.scale * _of_channels(self.scale)
+        product = rescaled(whole.to(values.dtype), scale, self.bias)
+        rounded: Tensor = self.output(product.view(*values.shape[:-1], -1))
+        return rounded
+
+    def stored_weight(self) -> QuantizedTensor:
+        """The weight as the codec stores it."""
+        return QuantizedTensor(self.weight, self.bits, self.scale, self.zero_point)
+
+    def extra_repr(self) -> str:
+        """Widths and bits."""
+        out_features, in_features = self.weight.shape
+        return f"{in_features}, {out_features}, bits={self.bits}, bias={self.bias is not None}"
+
+
+def _of_channels(value: Tensor) -> Any:
+    """A number for all channels, or a tensor [out] of one [out, 1]."""
+    return value.item() if value.dim() == 0 else value.view(-1)
+
+
+def rescaled(whole: Tensor, scale: Tensor | float, bias: Tensor | None) -> Tensor:
+    """Sums of level products [..., out] times the product of both scales, plus the bias.
+
+    Simulation and integer layer share it, so that they round alike.
+    """
+    product = whole * scale
+    return product if bias is None else product + bias

@@ -1,0 +1,72 @@
+"""Where a model is quantized: its linear layers, and putting others in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import nn
+from torch_geometric.data import Data
+from torch_geometric.nn.dense import Linear as PygLinear
+
+from gnnperf.compression.compressed import Changed, RecipeError
+
+# PyG's Linear is no nn.Linear: a search for the latter alone finds nothing in a PyG model.
+LINEARS = (nn.Linear, PygLinear)
+
+
+def linears(model: nn.Module) -> dict[str, nn.Module]:
+    """All linear layers by name, in the order in which the model holds them."""
+    return {name: part for name, part in model.named_modules() if isinstance(part, LINEARS)}
+
+
+@torch.no_grad()
+def called(model: nn.Module, parts: Iterable[nn.Module], batch: Data) -> set[nn.Module]:
+    """Which of the parts one forward in eval mode calls; the model's mode is given back."""
+    seen: set[nn.Module] = set()
+    hooks = [part.register_forward_hook(lambda part, *_: seen.add(part)) for part in parts]
+    training = model.training
+    try:
+        model.eval()(batch)
+    finally:
+        model.train(training)
+        for hook in hooks:
+            hook.remove()
+    return seen
+
+
+def quantizable(model: nn.Module, batch: Data) -> dict[str, nn.Module]:
+    """The linear layers that are quantized, by name: all that a forward calls but the first.
+
+    The first is the one that the model holds first; it reads the raw features. A layer whose
+    weight is read past its `forward`, as PyG's attention and sparse inputs do, cannot be replaced.
+    Raises RecipeError when none is left.
+    """
+    found = linears(model)
+    seen = called(model, found.values(), batch)
+    left = {name: part for name, part in list(found.items())[1:] if part in seen}
+    if not left:
+        raise RecipeError(
+            f"the {type(model).__name__} has nothing to quantize: of its {len(found)} linear "
+            "layers (torch's or PyG's) none is called but the first, which stays fp32; "
+            "quantize a model with at least two"
+        )
+    return left
+
+
+def replace_module(model: nn.Module, part: nn.Module, other: nn.Module) -> None:
+    """Put another module wherever the model holds this part."""
+    for parent in list(model.modules()):
+        # named_children would name a part once that a parent holds twice.
+        for name, child in list(parent._modules.items()):
+            if child is part:
+                setattr(parent, name, other)
+
+
+def weight_coverage(parts: Mapping[str, nn.Module]) -> dict[str, Changed]:
+    """Coverage of layers by name: every entry of their weights is quantized."""
+    return {
+        f"{name}.weight": Changed(count, count)
+        for name, part in parts.items()
+        for count in [part.get_parameter("weight").numel()]
+    }

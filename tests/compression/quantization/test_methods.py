@@ -1,0 +1,131 @@
+import hashlib
+from dataclasses import replace
+
+import pytest
+
+from gnnperf import codec
+from gnnperf.compression import RecipeError
+from gnnperf.compression.quantization.methods import CONFIGURATIONS, parse_configuration
+from gnnperf.measure import Setting, memory_readings, score_readings, size_readings
+from gnnperf.meters.registry import MeterOptions
+from gnnperf.models.gin import GIN
+from gnnperf.recipes import compress, parse_recipe
+from gnnperf.training import (
+    FitReport,
+    GraphClassification,
+    Parts,
+    Trained,
+    TrainSettings,
+    seeded,
+)
+
+from .models import a_batch
+
+
+@pytest.fixture(scope="module")
+def base():
+    """An untrained GIN on a few small graphs, to be trained for two epochs."""
+    with seeded(0):
+        parts = Parts([a_batch(), a_batch()], [a_batch()], [a_batch(graphs=20)])
+        model = GIN(3, 2).eval()
+    settings = TrainSettings(epochs=2, learning_rate=0.01)
+    return Trained(
+        workload="made-up-gin",
+        seed=0,
+        model=model,
+        task=GraphClassification(batch_size=6),
+        parts=parts,
+        train=settings,
+        finetune=settings,
+        report=FitReport(0, 0, 0.0, {}),
+        data={"fingerprint": "made up"},
+        fresh=lambda: model,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("qat@int8", "qat@int8"),
+        ("qat@int8:gc-per", "qat@int8"),
+        ("dq@int4:ste-mom", "dq@int4:ste-mom"),
+        ("ptq@int2", "ptq@int2"),
+    ],
+)
+def test_canonical_spelling(text, canonical):
+    assert parse_recipe(text).text == canonical == parse_recipe(canonical).text
+
+
+def test_there_are_six_configurations():
+    assert sorted(CONFIGURATIONS) == [
+        "gc-abs", "gc-mom", "gc-per", "ste-abs", "ste-mom", "ste-per",
+    ]  # fmt: skip
+    for name in CONFIGURATIONS:
+        settings = parse_configuration(f"int4:{name}").quantizers()
+        assert (f"{settings.gradient}-{settings.range}", settings.bits) == (name, 4)
+    assert parse_configuration("int4").quantizers().cut == 0.01
+    assert parse_configuration("int8").quantizers().cut == 0.001
+
+
+@pytest.mark.parametrize(
+    "bad", ["int1", "int9", "int", "8", "int8:", "int8:per", "int8:gc-max", "int8:gc-per:x", "4.0"]
+)
+def test_other_bits_and_configurations_are_refused(bad):
+    with pytest.raises(
+        RecipeError, match=rf"'{bad}' is no argument for qat .*int2 to int8, perhaps"
+    ):
+        parse_recipe(f"qat@{bad}")
+
+
+@pytest.mark.parametrize("recipe", ["ptq@int8", "qat@int8", "qat@int4:ste-abs", "dq@int4"])
+def test_a_recipe_ships_the_integer_model_that_it_simulates(base, recipe):
+    compressed = compress(base, recipe)
+    readings = compressed.readings
+    assert readings["export_agreement"].value == 1
+    assert readings["export_logit_difference_steps"].value == 0
+    assert compressed.deployed is not None
+    bits = int(recipe[recipe.index("int") + 3])
+    widths = {v.bits for v in compressed.state().values() if isinstance(v, codec.QuantizedTensor)}
+    assert widths == {bits}
+    sizes = size_readings(compressed)
+    assert sizes["size_ratio"].value >= {8: 4.0, 4: 7.0}[bits]
+    assert sizes["algorithm1_bytes"].value > 0
+    assert 0 <= score_readings(compressed)["accuracy"].value <= 1
+    assert len(compressed.coverage) == 11
+
+
+def test_trained_twice_it_is_the_same_bit_for_bit(base):
+    digests = {
+        hashlib.sha256(codec.encode(compress(base, "dq@int8").state(), level="fast")).hexdigest()
+        for _ in range(2)
+    }
+    assert len(digests) == 1
+
+
+def test_a_training_is_kept_and_taken_from_the_cache(base, tmp_path):
+    cached = replace(base, checkpoints=tmp_path)
+    first, second = compress(cached, "qat@int4"), compress(cached, "qat@int4")
+    assert len(list(tmp_path.glob("*.ckpt"))) == 1
+    assert first.finetuned == second.finetuned
+    assert codec.same_state(first.state(), second.state())
+    compress(cached, "dq@int4")
+    compress(cached, "qat@int4:ste-per")
+    assert len(list(tmp_path.glob("*.ckpt"))) == 3
+
+
+def test_the_memory_pass_loads_the_integer_file(base):
+    pytest.importorskip("memray")
+    compressed = compress(base, "ptq@int8")
+    readings = memory_readings(compressed, Setting(lambda pair: None, MeterOptions()))
+    load = readings["load_peak_heap_bytes"]
+    assert load.value is None or load.value > 0
+
+
+def test_the_simulation_is_timed_beside_what_is_shipped(base):
+    from gnnperf.measure import latency_readings
+
+    compressed = compress(base, "ptq@int8")
+    readings = latency_readings(compressed, lambda pair: pair.run(time_limit_seconds=1))
+    assert readings["simulated_cpu_ratio"].value > 0
+    assert readings["cpu_ratio"].value > 0
+    assert "simulated_cpu_ratio" not in latency_readings(compressed, lambda pair: None)
