@@ -189,7 +189,7 @@ def test_gnnnet_epoch(relative_time):
 
 
 @pytest.mark.xfail(
-    reason="1.35 to 1.5 times on the machines it was tried on: linear layers and batch "
+    reason="1.33 to 1.44 times on the machine it was tried on: linear layers and batch "
     "normalisation, which both versions have, take so much that aggregation in no time at all "
     "would give 1.6",
     raises=AssertionError,
