@@ -14,8 +14,9 @@ from gnnperf.compression.compressed import Compressed, Coverage
 from gnnperf.compression.quantization.agreement import agreement_readings
 from gnnperf.compression.quantization.export import export
 from gnnperf.compression.quantization.fake_quantize import QuantizerSettings
-from gnnperf.compression.quantization.gradients import GRADIENTS
-from gnnperf.compression.quantization.observers import RANGES
+from gnnperf.compression.quantization.gradients import GRADIENTS, clipped
+from gnnperf.compression.quantization.grid import affine_grid
+from gnnperf.compression.quantization.observers import RANGES, percentile_reach
 from gnnperf.compression.quantization.protection import Protection, with_degree_shares
 from gnnperf.compression.quantization.quantize import calibrate, quantized
 from gnnperf.training import FitReport, Trained, TrainSettings, fit_cached
@@ -78,7 +79,8 @@ def train_quantized(
         model,
         training_settings(trained, configuration.bits),
         variant="quantized",
-        hooks=(calibrate,),
+        # One function of each file that decides and holds no module.
+        hooks=(calibrate, clipped, percentile_reach, affine_grid),
         keep_start=True,
     )
     return _compressed(trained, recipe, model, coverage, report)

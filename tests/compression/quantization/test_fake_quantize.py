@@ -13,7 +13,7 @@ from gnnperf.compression.quantization.fake_quantize import (
     QuantizerSettings,
     fake_quantize,
 )
-from gnnperf.compression.quantization.grid import affine_grid
+from gnnperf.compression.quantization.grid import Grid, affine_grid
 from gnnperf.compression.quantization.protection import Spared
 
 bits = st.integers(2, 8)
@@ -108,6 +108,14 @@ def test_clipped_gradient_passes_only_strictly_inside():
     leaf = values.view(1, -1).clone().requires_grad_()
     fake_quantize(leaf, channelwise).sum().backward()
     assert torch.equal(leaf.grad[0], inside)
+
+
+@given(st.integers(-255, 0), bits, st.integers(-520, 520))
+def test_halves_count_as_the_code_that_they_are_rounded_to(lowest, width, halves):
+    grid = Grid(width, 0.5, float(max(lowest, 1 - 2**width)))
+    leaf = torch.tensor([halves * 0.25], requires_grad=True)
+    fake_quantize(leaf, grid).sum().backward()
+    assert float(leaf.grad) == float(grid.lowest < float(grid.levels(leaf.detach())) < grid.highest)
 
 
 @given(ranges, bits, st.floats(-3e4, 3e4, width=32))
