@@ -186,7 +186,7 @@ def test_a_fixed_graph_has_steps_by_node(gin_base):
     with seeded(0):
         model = GCN(5, 2, hidden=4).eval()
     base = replace(gin_base, model=model, task=task, parts=task.split([graph], 0))
-    base = replace(base, finetune=TrainSettings(epochs=3, learning_rate=0.01))
+    base = replace(base, train=TrainSettings(epochs=3, learning_rate=0.01))
     compressed = compress(base, "a2q@4")
     layers = room.a2q_layers(compressed.model)
     assert [len(layer.features.log2_steps) for layer in layers.values()] == [nodes, nodes]
