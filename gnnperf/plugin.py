@@ -14,15 +14,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gnnperf.errors import GnnperfError
+from gnnperf.plugin_gate import RECORD, latency_seconds
 from gnnperf.presets import DEFAULT_PRESET, PRESETS
 
 if TYPE_CHECKING:
     from gnnperf.compression import Compressed
+    from gnnperf.datasets import Dataset
     from gnnperf.meters.latency import Pair
     from gnnperf.meters.registry import MeterOptions
     from gnnperf.records import Reading, Record
     from gnnperf.training import Trained
     from gnnperf.workbench import Workbench
+
+# The gates' options and hooks.
+pytest_plugins = ["gnnperf.plugin_gate"]
 
 _LATENCY_SECONDS = 15.0
 """A case that is so slow that its rounds take longer gets fewer of them."""
@@ -130,6 +135,11 @@ def _workbench(config: pytest.Config) -> Workbench:
     return config.stash[_WORKBENCH]
 
 
+def loaded_datasets(config: pytest.Config) -> list[Dataset]:
+    """The datasets that the run has loaded so far."""
+    return config.stash[_WORKBENCH].datasets() if _WORKBENCH in config.stash else []
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrize `case` where the marker asks for it."""
     mark = metafunc.definition.get_closest_marker(CASES_MARK)
@@ -227,7 +237,7 @@ def latency(
         candidate: Callable[[], object], reference: Callable[[], object], **rounds: Any
     ) -> dict[str, Reading]:
         pair = Pair(candidate, reference, **rounds)
-        _run_rounds(benchmark, pair)
+        _run_rounds(benchmark, _LATENCY_SECONDS, pair)
         readings = pair.readings()
         request.config.stash[_COMPARISONS][request.node.name] = readings
         return readings
@@ -235,12 +245,12 @@ def latency(
     return compare
 
 
-def _run_rounds(benchmark: Any, pair: Pair) -> None:
+def _run_rounds(benchmark: Any, seconds: float, pair: Pair) -> None:
     """Through pytest-benchmark, which so times the candidate."""
     # Switched off, pytest-benchmark still calls the pair once: it must work all the same.
     if not benchmark.disabled:
         pair.warm_up()
-        pair.fit_into(_LATENCY_SECONDS)
+        pair.fit_into(seconds)
     benchmark.pedantic(pair, setup=pair.before, teardown=pair.after, rounds=pair.rounds)
 
 
@@ -322,7 +332,7 @@ def measure(
             )
         record = take(
             compressed,
-            partial(_run_rounds, benchmark),
+            partial(_run_rounds, benchmark, latency_seconds(request.config, _LATENCY_SECONDS)),
             {"allocator": workbench.allocator},
             meters=meters,
             options=_meter_options(request.config, isolated),
@@ -332,6 +342,7 @@ def measure(
             benchmark.pedantic(inference(compressed.model, compressed.twin.parts), rounds=5)
         benchmark.extra_info["gnnperf"] = to_json(record)
         request.config.stash[_RECORDS].append(record)
+        request.node.stash[RECORD] = record
         return record
 
     return measure_case

@@ -18,6 +18,7 @@ from gnnperf.gates.metrics import Metric, gated, machine_class
 from gnnperf.records import Record
 
 _FINGERPRINT_DIGITS = 16
+_SCORE_DIGITS = 6
 
 
 def settled_ratios(record: Record, old: CaseBaseline | None) -> dict[str, Paired]:
@@ -64,7 +65,7 @@ def accepted(
         values = [r.readings[name].value for r in records if name in r.readings]
         whole = [value for value in values if value is not None]
         if metric.kind == "score":
-            scores[name] = _same(test, metric, name, whole)
+            scores[name] = round(_same(test, metric, name, whole), _SCORE_DIGITS)
         elif metric.kind == "exact":
             value = _same(test, metric, name, whole)
             if metric.everywhere:

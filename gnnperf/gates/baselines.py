@@ -244,7 +244,11 @@ def _plain(case: CaseBaseline) -> dict[str, Any]:
 
 
 def _sorted(values: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(sorted(values.items()))
+    """Whole numbers as such: `15`, not `15.0`."""
+    return {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value
+        for name, value in sorted(values.items())
+    }
 
 
 def _lines(value: Any, indent: str) -> str:

@@ -44,7 +44,8 @@ def measure_in_fresh_process(
         if tests is not None:
             (folder / _TESTS).write_text(json.dumps(list(tests)))
         command = [
-            *(sys.executable, "-m", "pytest", *arguments, OPTION, str(folder)),
+            # In one word, or pytest takes the folder for one with tests.
+            *(sys.executable, "-m", "pytest", *arguments, f"{OPTION}={folder}"),
             *("-o", f"cache_dir={folder / 'cache'}", f"--junit-xml={folder / 'junit.xml'}"),
             *(f"--benchmark-storage=file://{folder / 'benchmarks'}", "--maxfail=0"),
         ]

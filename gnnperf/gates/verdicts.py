@@ -124,24 +124,23 @@ def _judge_exact(
     limit = limit_of(metric, limits, elsewhere=elsewhere)
     grown = now - before
     change = grown / before if before else math.copysign(math.inf, grown) if grown else 0.0
-    numbers = f"{metric.name} %s from {before:.10g} to {now:.10g}, by {abs(grown):.10g}"
-    numbers += f" ({abs(change):.2g})" if math.isinf(change) else f" ({abs(change):.2%})"
+    share = "" if math.isinf(change) else f" ({abs(change):.2%})"
     where = ", as trained weights differ from the baseline's class of machine" * elsewhere
-    allowed = f"may grow by {limit:.2%}{where}" if limit else "is exact and may not grow"
+    tail = f"it may grow by {limit:.2%}{where}" if limit else "it is exact and may not grow"
     if change > limit:
-        sentence = f"{test}: {numbers % 'grew'}; it {allowed}"
-        return Finding(metric.name, "regressed", before, now, change, limit, sentence)
-    verdict: Verdict = "improved" if change < -limit else "ok"
-    tail = "; accept it with --gnnperf-accept" if verdict == "improved" else f"; it {allowed}"
-    verb = "shrank" if grown < 0 else "went"
-    return Finding(
-        metric.name, verdict, before, now, change, limit, f"{test}: {numbers % verb}{tail}"
+        verdict: Verdict = "regressed"
+    elif change < -limit:
+        verdict, tail = "improved", "accept it with --gnnperf-accept"
+    else:
+        verdict = "ok"
+    sentence = (
+        f"{test}: {metric.name} {'shrank' if grown < 0 else 'grew'} from {before:.10g} to "
+        f"{now:.10g}, by {abs(grown):.10g}{share}; {tail}"
     )
+    return Finding(metric.name, verdict, before, now, change, limit, sentence)
 
 
-def _exact_baseline(
-    metric: Metric, now: float, baseline: CaseBaseline, here: str
-) -> float | None:
+def _exact_baseline(metric: Metric, now: float, baseline: CaseBaseline, here: str) -> float | None:
     if metric.everywhere:
         return baseline.exact.get(metric.name)
     if here in baseline.machines:
@@ -172,26 +171,20 @@ def _judge_paired(
     paired = machine.paired[metric.name]
     limit = limit_fraction(paired, limit_of(metric, limits))
     change = now / paired.median - 1
-    numbers = (
-        f"{metric.name} %s from {paired.median:.3f} (median of {paired.processes} processes) "
-        f"to {now:.3f}, by {abs(change):.1%}; the limit is {limit:.1%}"
-    )
+    tail = _limit_reason(paired, limit_of(metric, limits), limit)
     if change > limit:
-        return Finding(
-            metric.name,
-            "regressed",
-            paired.median,
-            now,
-            change,
-            limit,
-            f"{test}: {numbers % 'rose'}, {_limit_reason(paired, limit_of(metric, limits), limit)}",
-            suspected=True,
-        )
-    verdict: Verdict = "improved" if change < 1 / (1 + limit) - 1 else "ok"
-    tail = "; accept it with --gnnperf-accept" * (verdict == "improved")
-    verb = "fell" if change < 0 else "went"
-    sentence = f"{test}: {numbers % verb}{tail}"
-    return Finding(metric.name, verdict, paired.median, now, change, limit, sentence)
+        verdict: Verdict = "regressed"
+    elif change < 1 / (1 + limit) - 1:
+        verdict, tail = "improved", f"{tail}; accept it with --gnnperf-accept"
+    else:
+        verdict = "ok"
+    sentence = (
+        f"{test}: {metric.name} {'fell' if change < 0 else 'rose'} from {paired.median:.3f} "
+        f"(median of {paired.processes} processes) to {now:.3f}, by {abs(change):.1%}; "
+        f"the limit is {limit:.1%}, {tail}"
+    )
+    suspected = verdict == "regressed"
+    return Finding(metric.name, verdict, paired.median, now, change, limit, sentence, suspected)
 
 
 def _limit_reason(paired: Paired, least: float, limit: float) -> str:
@@ -199,38 +192,33 @@ def _limit_reason(paired: Paired, least: float, limit: float) -> str:
 
 
 def confirmed(
-    verdict: CaseVerdict,
-    measure_again: Callable[[], Record | str],
-    baseline: CaseBaseline,
-    *,
-    strict: bool = False,
+    verdict: CaseVerdict, measure_again: Callable[[], Record | str], *, strict: bool = False
 ) -> CaseVerdict:
     """The verdict after a fresh process measured what is suspected, where anything is.
 
     Args:
         verdict: of the case.
         measure_again: gives the fresh process's record, or why there is none; called at most once.
-        baseline: of the case.
+        strict: as for `judge`.
     """
     if not any(finding.suspected for finding in verdict.findings):
         return verdict
     again = measure_again()
-    findings = [_settled(f, again, baseline) if f.suspected else f for f in verdict.findings]
+    findings = [_settled(f, again) if f.suspected else f for f in verdict.findings]
     return case_verdict(verdict.test, findings, verdict.notes, strict=strict)
 
 
-def _settled(finding: Finding, again: Record | str, baseline: CaseBaseline) -> Finding:
-    if isinstance(again, str):
-        tail = f"and a fresh process could not measure it again: {again}"
+def _settled(finding: Finding, again: Record | str) -> Finding:
+    reading = None if isinstance(again, str) else again.readings.get(finding.metric)
+    again_now = None if reading is None else reading.value
+    if again_now is None:
+        reason = again if isinstance(again, str) else "the reading is unavailable there"
+        tail = f"and a fresh process could not measure it again: {reason}"
         return replace(finding, suspected=False, sentence=f"{finding.sentence}, {tail}")
-    reading = again.readings.get(finding.metric)
-    paired = baseline.machines[machine_class(again)].paired[finding.metric]
-    if reading is None or reading.value is None:
-        return _settled(finding, "the reading is unavailable there", baseline)
-    if reading.value / paired.median - 1 > (finding.limit or 0.0):
-        tail = f"and a fresh process measured {reading.value:.3f}"
+    if again_now / (finding.before or math.nan) - 1 > (finding.limit or 0.0):
+        tail = f"and a fresh process measured {again_now:.3f}"
         return replace(finding, suspected=False, sentence=f"{finding.sentence}, {tail}")
-    tail = f"a fresh process measured {reading.value:.3f}, so it counts as noise"
+    tail = f"a fresh process measured {again_now:.3f}, so it counts as noise"
     return replace(finding, suspected=False, verdict="ok", sentence=f"{finding.sentence}; {tail}")
 
 
@@ -268,17 +256,19 @@ def judge_scores(
     seeds = f"{len(pairs)} seed{'s' * (len(pairs) > 1)}"
     where = ", on another class of machine than the baseline's" * elsewhere
     why = "the tolerance" if limit == tolerance else f"twice the {seeds}' standard error"
-    numbers = f"{test}: {record.metric} %s from {before:.4f} to {now:.4f}, by {abs(drop):.4f}"
     tail = f"over {seeds}{where}; the limit is {limit:.4f}, {why}"
     # A score is a quotient of counts: a drop of the tolerance itself must not fail by rounding.
     beyond = limit + 1e-9
     if drop > beyond:
         verdict: Verdict = "regressed"
-        sentence = f"{numbers % 'fell'} {tail}"
     elif drop < -beyond:
-        verdict, sentence = "improved", f"{numbers % 'rose'} {tail}; accept it"
+        verdict, tail = "improved", f"{tail}; accept it with --gnnperf-accept"
     else:
-        verdict, sentence = "ok", f"{numbers % 'went'} {tail}"
+        verdict = "ok"
+    sentence = (
+        f"{test}: {record.metric} {'fell' if drop > 0 else 'rose'} from {before:.4f} to "
+        f"{now:.4f}, by {abs(drop):.4f} {tail}"
+    )
     return Finding(record.metric, verdict, before, now, -drop, limit, sentence)
 
 
