@@ -237,7 +237,7 @@ def latency(
         candidate: Callable[[], object], reference: Callable[[], object], **rounds: Any
     ) -> dict[str, Reading]:
         pair = Pair(candidate, reference, **rounds)
-        _run_rounds(benchmark, _LATENCY_SECONDS, pair)
+        _run_rounds(benchmark, (0.0, _LATENCY_SECONDS), pair)
         readings = pair.readings()
         request.config.stash[_COMPARISONS][request.node.name] = readings
         return readings
@@ -245,12 +245,13 @@ def latency(
     return compare
 
 
-def _run_rounds(benchmark: Any, seconds: float, pair: Pair) -> None:
-    """Through pytest-benchmark, which so times the candidate."""
+def _run_rounds(benchmark: Any, seconds: tuple[float, float], pair: Pair) -> None:
+    """For at least and at most so long, through pytest-benchmark, which so times the candidate."""
     # Switched off, pytest-benchmark still calls the pair once: it must work all the same.
     if not benchmark.disabled:
         pair.warm_up()
-        pair.fit_into(seconds)
+        least, most = seconds
+        pair.fit_into(most, least)
     benchmark.pedantic(pair, setup=pair.before, teardown=pair.after, rounds=pair.rounds)
 
 

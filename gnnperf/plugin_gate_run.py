@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gnnperf.errors import GnnperfError
-from gnnperf.gates.acceptance import accepted, changes, unsettled
+from gnnperf.gates.acceptance import accepted, changes, scattered, unsettled
 from gnnperf.gates.baselines import (
     LEAST_PROCESSES,
     BaselineError,
@@ -167,6 +167,9 @@ class GateRun:
                 except BaselineError as error:
                     self._complain(session, f"not accepted: {error}")
             write_cases(self._options.folder, new)
+            self._report.complaints += [
+                wide for test, case in new.items() for wide in scattered(test, case)
+            ]
         except KeyboardInterrupt:
             self._report.accepted.clear()
             self._complain(session, "nothing is accepted: interrupted", pytest.ExitCode.INTERRUPTED)

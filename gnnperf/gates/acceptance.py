@@ -14,7 +14,7 @@ from gnnperf.gates.baselines import (
     Paired,
 )
 from gnnperf.gates.calibration import calibrate, limit_fraction
-from gnnperf.gates.metrics import Metric, gated, machine_class
+from gnnperf.gates.metrics import METRICS, Metric, gated, machine_class
 from gnnperf.records import Record
 
 _FINGERPRINT_DIGITS = 16
@@ -125,6 +125,19 @@ def _same(test: str, metric: Metric, name: str, values: Sequence[float]) -> floa
 def _unless_near(metric: Metric, value: float, before: float | None) -> float:
     near = before is not None and abs(value - before) <= metric.tolerance * abs(before)
     return before if near and before is not None else value
+
+
+def scattered(test: str, case: CaseBaseline) -> Iterator[str]:
+    """A sentence for each ratio that scattered so much that its gate has become wide."""
+    for name, machine in case.machines.items():
+        for reading, paired in machine.paired.items():
+            limit = limit_fraction(paired, 0.0)
+            if limit > 2 * METRICS[reading].tolerance:
+                yield (
+                    f"{test}: {reading} scatters by {paired.spread:.1%} from process to process on "
+                    f"{name}, so only a rise by more than {limit:.0%} fails; take it anew on a "
+                    "quieter machine: gnnperf baselines calibrate"
+                )
 
 
 def provenance(record: Record) -> dict[str, str]:
