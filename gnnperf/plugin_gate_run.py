@@ -167,9 +167,8 @@ class GateRun:
                 except BaselineError as error:
                     self._complain(session, f"not accepted: {error}")
             write_cases(self._options.folder, new)
-            self._report.complaints += [
-                wide for test, case in new.items() for wide in scattered(test, case)
-            ]
+            for test, case in new.items():
+                self._report.complaints.extend(scattered(test, case))
         except KeyboardInterrupt:
             self._report.accepted.clear()
             self._complain(session, "nothing is accepted: interrupted", pytest.ExitCode.INTERRUPTED)
