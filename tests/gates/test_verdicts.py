@@ -135,7 +135,7 @@ def test_a_case_that_did_not_run_is_gone():
 
 def seeds(*scores, before=0.9):
     tests = [TEST.replace("seed0", f"seed{n}") for n in range(len(scores))]
-    records = {t: record(seed=n, accuracy=s) for n, (t, s) in enumerate(zip(tests, scores))}
+    records = {t: record(seed=n, accuracy=scores[n]) for n, t in enumerate(tests)}
     return records, dict.fromkeys(tests, baseline(accuracy=before))
 
 
