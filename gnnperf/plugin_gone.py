@@ -24,8 +24,10 @@ class WholeFiles:
             for arg in config.args
             if "::" in arg
         }
-        # With --lf pytest takes other files for empty ones.
-        self._selective = any(config.getoption(name, default=False) for name in ("lf", "stepwise"))
+        # A selection judges what ran alone, also where it happens to select all. With --lf pytest
+        # takes other files for empty ones.
+        names = ("keyword", "markexpr", "deselect", "lf", "stepwise")
+        self._selective = any(config.getoption(name, default=None) for name in names)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from gnnperf import plugin_gate_run
 from gnnperf.gates.baselines import read_folder
 from gnnperf.gates.fresh import Fresh
 from gnnperf.records import from_json
@@ -25,7 +26,7 @@ class Processes:
 @pytest.fixture
 def fresh(monkeypatch):
     processes = Processes()
-    monkeypatch.setattr("gnnperf.plugin_gate_run.measure_in_fresh_process", processes)
+    monkeypatch.setattr(plugin_gate_run, "measure_in_fresh_process", processes)
     return processes
 
 
@@ -59,7 +60,7 @@ def test_failing_and_unmeasured_cases_are_not_accepted(project, pytester, fresh,
     old = accept(project, pytester)
     if option == "--maxfail=1":
         source = (pytester.path / "test_project.py").read_text()
-        pytester.makepyfile(test_project=source + "    assert False\n")
+        pytester.makepyfile(test_project=source + "\n    assert False\n")
     result = project("--gnnperf-accept", option)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert read_folder(pytester.path / "baselines") == {TEST: old}

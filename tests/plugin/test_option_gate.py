@@ -72,7 +72,7 @@ def test_a_fresh_process_hands_the_record_back(project, pytester):
 
 def gone_too(pytester, test, **changed):
     folder = pytester.path / "baselines"
-    (case,) = read_folder(folder).values()
+    case, *_ = read_folder(folder).values()
     write_cases(folder, {test: type(case)(**{**vars(case), **changed})})
 
 
@@ -109,7 +109,6 @@ def test_a_case_whose_file_is_away_or_that_is_skipped_is_gone(project, pytester)
     gone_too(pytester, "test_away.py::test_it")
     pytester.makepyfile(test_project="import pytest\n@pytest.mark.skip('why')\ndef test_it(): ...")
     gone_too(pytester, "test_project.py::test_it")
-    (pytester.path / "baselines" / "x").mkdir()
     result = project("--gnnperf-gate", "--gnnperf-data=synthetic", ".")
     result.stdout.fnmatch_lines(["*it was skipped (Skipped: why)*", "gate: 3 gone"])
 
