@@ -11,6 +11,7 @@ import gnnperf
 from gnnperf import doctor
 from gnnperf.codec.commands import add_commands as add_codec_commands
 from gnnperf.errors import GnnperfError
+from gnnperf.gates.commands import add_commands as add_baseline_commands
 from gnnperf.presets import parse_seeds
 from gnnperf.recipes import METHODS
 from gnnperf.train import report_table, train_bases
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     listing.set_defaults(run=_list)
     _add_train(commands)
     add_codec_commands(commands)
+    add_baseline_commands(commands)
     doctor.add_command(commands)
     options = parser.parse_args(arguments)
     try:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gnnperf.errors import GnnperfError
-from gnnperf.presets import DEFAULT_PRESET, PRESETS
-from gnnperf.study_plugin import (
+from gnnperf.plugin_gate import RECORD, latency_seconds
+from gnnperf.plugin_study import (
     add_study_options,
     check_study_options,
     chosen_preset,
@@ -23,14 +23,19 @@ from gnnperf.study_plugin import (
     train_cases_ahead,
     unused_results,
 )
+from gnnperf.presets import DEFAULT_PRESET, PRESETS
 
 if TYPE_CHECKING:
     from gnnperf.compression import Compressed
+    from gnnperf.datasets import Dataset
     from gnnperf.meters.latency import Pair
     from gnnperf.meters.registry import MeterOptions
     from gnnperf.records import Reading, Record
     from gnnperf.training import Trained
     from gnnperf.workbench import Workbench
+
+# The gates' options and hooks.
+pytest_plugins = ["gnnperf.plugin_gate"]
 
 _LATENCY_SECONDS = 15.0
 """Two callables so slow that their rounds take longer get fewer of them."""
@@ -142,6 +147,11 @@ def _workbench(config: pytest.Config) -> Workbench:
     return config.stash[_WORKBENCH]
 
 
+def loaded_datasets(config: pytest.Config) -> list[Dataset]:
+    """The datasets that the run has loaded so far."""
+    return config.stash[_WORKBENCH].datasets() if _WORKBENCH in config.stash else []
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrize `case` where the marker asks for it."""
     mark = metafunc.definition.get_closest_marker(CASES_MARK)
@@ -248,7 +258,7 @@ def latency(
         candidate: Callable[[], object], reference: Callable[[], object], **rounds: Any
     ) -> dict[str, Reading]:
         pair = Pair(candidate, reference, **rounds)
-        _run_rounds(benchmark, pair)
+        _run_rounds(benchmark, (0.0, _LATENCY_SECONDS), pair)
         readings = pair.readings()
         request.config.stash[_COMPARISONS][request.node.name] = readings
         return readings
@@ -256,12 +266,13 @@ def latency(
     return compare
 
 
-def _run_rounds(benchmark: Any, pair: Pair, seconds: float = _LATENCY_SECONDS) -> None:
-    """Through pytest-benchmark, which so times the candidate."""
+def _run_rounds(benchmark: Any, seconds: tuple[float, float], pair: Pair) -> None:
+    """For at least and at most so long, through pytest-benchmark, which so times the candidate."""
     # Switched off, pytest-benchmark still calls the pair once: it must work all the same.
     if not benchmark.disabled:
         pair.warm_up()
-        pair.fit_into(seconds)
+        least, most = seconds
+        pair.fit_into(most, least)
     benchmark.pedantic(pair, setup=pair.before, teardown=pair.after, rounds=pair.rounds)
 
 
@@ -341,13 +352,14 @@ def measure(
             raise GnnperfError(
                 f"{request.node.name}: measure() takes one case a test; parametrize the others"
             )
-        settings = {"allocator": workbench.allocator}
+        seconds = latency_seconds(request.config, _CASE_LATENCY_SECONDS)
+        settings = {"allocator": workbench.allocator, "latency_seconds": seconds}
         options = _meter_options(request.config, isolated)
 
         def now() -> Record:
             record = take(
                 compressed,
-                partial(_run_rounds, benchmark, seconds=_CASE_LATENCY_SECONDS),
+                partial(_run_rounds, benchmark, seconds),
                 settings,
                 meters=meters,
                 options=options,
@@ -361,6 +373,7 @@ def measure(
         record = from_store_or(now, decides, request.config, benchmark, workbench.options.cache)
         benchmark.extra_info["gnnperf"] = to_json(record)
         request.config.stash[_RECORDS].append(record)
+        request.node.stash[RECORD] = record
         return record
 
     return measure_case

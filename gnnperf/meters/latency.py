@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from gnnperf.meters.base import MeterError
 from gnnperf.records import Reading, measured, unavailable
 
 ROUNDS = 120
@@ -104,6 +105,8 @@ class Pair:
         seed: int = 0,
         clock: DeviceClock | None = None,
     ) -> None:
+        if rounds < 1:
+            raise MeterError(f"rounds={rounds} measure nothing; take at least one")
         if warmup_rounds < 1:
             raise ValueError("the first call compiles and fills caches: warm up at least one round")
         self._candidate, self._reference = candidate, reference
@@ -159,10 +162,14 @@ class Pair:
         )
         self.candidate_times, self.reference_times = Times(), Times()
 
-    def fit_into(self, seconds: float) -> None:
-        """Take fewer rounds, 30 at least, where so many would take longer; call after warm-up."""
+    def fit_into(self, seconds: float, least_seconds: float = 0.0) -> None:
+        """Take fewer rounds, 30 at least, where so many would take longer; call after warm-up.
+
+        And more of them, where they would be over in less than `least_seconds`.
+        """
         affordable = max(LEAST_ROUNDS, int(seconds / self._round_seconds))
-        self.rounds = min(self.rounds, affordable)
+        wanted = max(self.rounds, int(least_seconds / self._round_seconds))
+        self.rounds = min(wanted, affordable)
 
     def _steady(self) -> bool:
         width = max(self.warmup_rounds // 2, 1)

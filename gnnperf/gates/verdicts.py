@@ -1,0 +1,324 @@
+"""The comparison of records with baselines: ok, regressed, improved, new or gone, and why."""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from gnnperf.gates.baselines import Baselines, CaseBaseline, OnMachine, Paired
+from gnnperf.gates.calibration import limit_fraction
+from gnnperf.gates.limits import limit_of
+from gnnperf.gates.metrics import SCORE, Metric, gated, machine_class
+from gnnperf.records import Reading, Record
+
+Verdict = Literal["ok", "regressed", "improved", "new", "gone"]
+
+# The verdict of a case is the first of those that its readings have.
+_WORST_FIRST: tuple[Verdict, ...] = ("regressed", "gone", "new", "improved", "ok")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One reading against its baseline.
+
+    Attributes:
+        metric: name of the reading.
+        verdict: what came of it.
+        before, now: the values; None where there is none.
+        change: now against before, as a fraction; of a score, in its points.
+        limit: how far it may go, likewise.
+        sentence: all of it for people.
+        suspected: whether a fresh process has yet to confirm the regression.
+    """
+
+    metric: str
+    verdict: Verdict
+    before: float | None
+    now: float | None
+    change: float | None
+    limit: float | None
+    sentence: str
+    suspected: bool = False
+
+
+@dataclass(frozen=True)
+class CaseVerdict:
+    """A case against its baseline.
+
+    Attributes:
+        test: the id of its test.
+        verdict: the worst of its findings.
+        findings: one a gated reading.
+        notes: what could not be gated, and why.
+    """
+
+    test: str
+    verdict: Verdict
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def failures(self, *, strict: bool) -> list[str]:
+        """The sentences for which the case fails; strictly also for what has no baseline."""
+        bad = ("regressed", "gone", "new") if strict else ("regressed", "gone")
+        return [finding.sentence for finding in self.findings if finding.verdict in bad]
+
+
+def case_verdict(
+    test: str, findings: Sequence[Finding], notes: Sequence[str] = (), *, strict: bool = False
+) -> CaseVerdict:
+    """The findings' worst verdict; unless strictly, a case is new where nothing of it is known."""
+    verdicts = {finding.verdict for finding in findings} or {"ok"}
+    if not strict and verdicts != {"new"}:
+        verdicts -= {"new"}
+    return CaseVerdict(
+        test, next(v for v in _WORST_FIRST if v in verdicts), tuple(findings), tuple(notes)
+    )
+
+
+def judge(
+    test: str,
+    record: Record,
+    baseline: CaseBaseline | None,
+    limits: Mapping[str, float],
+    *,
+    strict: bool = False,
+) -> CaseVerdict:
+    """All of a case but its score, which is judged over the seeds: see `judge_scores`.
+
+    A ratio beyond its limit is only suspected: measure it again and ask `confirmed`.
+    """
+    if baseline is None:
+        sentence = f"{test}: there is no baseline; accept one with --gnnperf-accept"
+        return case_verdict(test, [_absent("case", "new", sentence)])
+    here = machine_class(record)
+    findings, notes = [], []
+    for metric, name, reading in gated(record):
+        if reading.status != "measured" or reading.value is None:
+            notes.append(f"{name} is not gated: it is {reading.status} ({reading.reason})")
+        elif metric.kind == "exact":
+            findings.append(_judge_exact(test, metric, reading.value, baseline, here, limits))
+        elif metric.kind == "paired":
+            findings.append(_judge_paired(test, metric, reading, baseline, here, limits))
+    if here not in baseline.machines:
+        notes.append(f"no baseline for this machine class ({here}); ratios are not compared")
+    findings += _gone_readings(test, record, baseline, here)
+    return case_verdict(test, findings, notes, strict=strict)
+
+
+def _judge_exact(
+    test: str,
+    metric: Metric,
+    now: float,
+    baseline: CaseBaseline,
+    here: str,
+    limits: Mapping[str, float],
+) -> Finding:
+    elsewhere = not metric.everywhere and here not in baseline.machines
+    before = _exact_baseline(metric, now, baseline, here)
+    if before is None:
+        return _new_reading(test, metric.name, now)
+    limit = limit_of(metric, limits, elsewhere=elsewhere)
+    grown = now - before
+    change = grown / before if before else math.copysign(math.inf, grown) if grown else 0.0
+    share = "" if math.isinf(change) else f" ({abs(change):.2%})"
+    where = ", as trained weights differ from the baseline's class of machine" * elsewhere
+    tail = f"it may grow by {limit:.2%}{where}" if limit else "it is exact and may not grow"
+    if change > limit:
+        verdict: Verdict = "regressed"
+    elif change < -limit:
+        verdict, tail = "improved", "accept it with --gnnperf-accept"
+    else:
+        verdict = "ok"
+    sentence = (
+        f"{test}: {metric.name} {'shrank' if grown < 0 else 'grew'} from {before:.10g} to "
+        f"{now:.10g}, by {abs(grown):.10g}{share}; {tail}"
+    )
+    return Finding(metric.name, verdict, before, now, change, limit, sentence)
+
+
+def _exact_baseline(metric: Metric, now: float, baseline: CaseBaseline, here: str) -> float | None:
+    if metric.everywhere:
+        return baseline.exact.get(metric.name)
+    if here in baseline.machines:
+        return baseline.machines[here].exact.get(metric.name)
+    return _nearest(now, [m.exact.get(metric.name) for m in baseline.machines.values()])
+
+
+def _nearest(now: float, values: Sequence[float | None]) -> float | None:
+    """Of other classes of machine any may be this one's like: take none for a regression."""
+    known = [value for value in values if value is not None]
+    return min(known, key=lambda value: abs(value - now), default=None)
+
+
+def _judge_paired(
+    test: str,
+    metric: Metric,
+    reading: Reading,
+    baseline: CaseBaseline,
+    here: str,
+    limits: Mapping[str, float],
+) -> Finding:
+    now = reading.value or math.nan
+    machine = baseline.machines.get(here)
+    if machine is None or metric.name not in machine.paired:
+        what = f"{metric.name} has no baseline for this machine class ({here})"
+        sentence = f"{test}: {what}; accept one with --gnnperf-accept"
+        return Finding(metric.name, "new", None, now, None, None, sentence)
+    paired = machine.paired[metric.name]
+    limit = limit_fraction(paired, limit_of(metric, limits))
+    change = now / paired.median - 1
+    tail = _limit_reason(paired, limit_of(metric, limits), limit)
+    if change > limit:
+        verdict: Verdict = "regressed"
+    elif change < 1 / (1 + limit) - 1:
+        verdict, tail = "improved", f"{tail}; accept it with --gnnperf-accept"
+    else:
+        verdict = "ok"
+    sentence = (
+        f"{test}: {metric.name} {'fell' if change < 0 else 'rose'} from {paired.median:.3f} "
+        f"(median of {paired.processes} processes) to {now:.3f}, by {abs(change):.1%}; "
+        f"the limit is {limit:.1%}, {tail}"
+    )
+    suspected = verdict == "regressed"
+    return Finding(metric.name, verdict, paired.median, now, change, limit, sentence, suspected)
+
+
+def _limit_reason(paired: Paired, least: float, limit: float) -> str:
+    return "as set" if limit == least else f"from the baseline's spread of {paired.spread:.1%}"
+
+
+def confirmed(
+    verdict: CaseVerdict, measure_again: Callable[[], Record | str], *, strict: bool = False
+) -> CaseVerdict:
+    """The verdict after a fresh process measured what is suspected, where anything is.
+
+    Args:
+        verdict: of the case.
+        measure_again: gives the fresh process's record, or why there is none; called at most once.
+        strict: as for `judge`.
+    """
+    if not any(finding.suspected for finding in verdict.findings):
+        return verdict
+    again = measure_again()
+    findings = [_settled(f, again) if f.suspected else f for f in verdict.findings]
+    return case_verdict(verdict.test, findings, verdict.notes, strict=strict)
+
+
+def _settled(finding: Finding, again: Record | str) -> Finding:
+    reading = None if isinstance(again, str) else again.readings.get(finding.metric)
+    again_now = None if reading is None else reading.value
+    if again_now is None:
+        reason = again if isinstance(again, str) else "the reading is unavailable there"
+        tail = f"and a fresh process could not measure it again: {reason}"
+        return replace(finding, suspected=False, sentence=f"{finding.sentence}, {tail}")
+    if again_now / (finding.before or math.nan) - 1 > (finding.limit or 0.0):
+        tail = f"and a fresh process measured {again_now:.3f}"
+        return replace(finding, suspected=False, sentence=f"{finding.sentence}, {tail}")
+    tail = f"a fresh process measured {again_now:.3f}, so it counts as noise"
+    return replace(finding, suspected=False, verdict="ok", sentence=f"{finding.sentence}; {tail}")
+
+
+def judge_scores(
+    records: Mapping[str, Record], baselines: Baselines, limits: Mapping[str, float]
+) -> Finding | None:
+    """The headline score of cases that differ in their seed alone; None without a baseline.
+
+    A drop counts where its mean over the paired seeds is beyond the tolerance and beyond twice its
+    standard error. With one seed the tolerance decides.
+
+    Args:
+        records: by the id of the test, of all seeds that ran.
+        baselines: those of the same tests, and any others.
+        limits: as `parse_limits` gives them.
+    """
+    pairs, elsewhere = [], False
+    for test, record in records.items():
+        reading = record.readings.get(record.metric)
+        if test not in baselines or reading is None or reading.value is None:
+            continue
+        machine, same = _score_machine(baselines[test], record, reading.value)
+        if machine is not None:
+            pairs.append((machine.scores[record.metric], reading.value))
+            elsewhere |= not same
+    if not pairs:
+        return None
+    test, record = list(records.items())[-1]
+    drops = [before - now for before, now in pairs]
+    before, now = (statistics.fmean(side) for side in zip(*pairs, strict=True))
+    tolerance = limit_of(SCORE, limits, elsewhere=elsewhere)
+    error = statistics.stdev(drops) / math.sqrt(len(drops)) if len(drops) > 1 else 0.0
+    limit = max(tolerance, 2 * error)
+    drop = statistics.fmean(drops)
+    seeds = f"{len(pairs)} seed{'s' * (len(pairs) > 1)}"
+    where = ", on another class of machine than the baseline's" * elsewhere
+    why = "the tolerance" if limit == tolerance else f"twice the {seeds}' standard error"
+    tail = f"over {seeds}{where}; the limit is {limit:.4f}, {why}"
+    # A score is a quotient of counts: a drop of the tolerance itself must not fail by rounding.
+    beyond = limit + 1e-9
+    if drop > beyond:
+        verdict: Verdict = "regressed"
+    elif drop < -beyond:
+        verdict, tail = "improved", f"{tail}; accept it with --gnnperf-accept"
+    else:
+        verdict = "ok"
+    sentence = (
+        f"{test}: {record.metric} {'fell' if drop > 0 else 'rose'} from {before:.4f} to "
+        f"{now:.4f}, by {abs(drop):.4f} {tail}"
+    )
+    return Finding(record.metric, verdict, before, now, -drop, limit, sentence)
+
+
+def _score_machine(
+    baseline: CaseBaseline, record: Record, now: float
+) -> tuple[OnMachine | None, bool]:
+    """The class of machine to compare a score with, and whether it is this one."""
+    known = {n: m for n, m in baseline.machines.items() if record.metric in m.scores}
+    here = machine_class(record)
+    if here in known:
+        return known[here], True
+    nearest = min(
+        known.values(), key=lambda machine: abs(machine.scores[record.metric] - now), default=None
+    )
+    return nearest, False
+
+
+def seed_group(test: str) -> str:
+    """What the ids of tests share that differ in the case's seed alone."""
+    return re.sub(r"-seed\d+(?=[\]-])", "", test)
+
+
+def gone(test: str, reason: str) -> CaseVerdict:
+    """A case that has a baseline and did not run."""
+    sentence = (
+        f"{test}: the case is gone: it has a baseline, and {reason}; bring it back, or take its "
+        "baseline out with `gnnperf baselines prune`"
+    )
+    return CaseVerdict(test, "gone", (_absent("case", "gone", sentence),))
+
+
+def _gone_readings(test: str, record: Record, baseline: CaseBaseline, here: str) -> list[Finding]:
+    machine = baseline.machines.get(here, OnMachine({}, {}, {}, {}))
+    known = (*baseline.exact, *machine.exact, *machine.scores, *machine.paired)
+    return [
+        _absent(
+            name,
+            "gone",
+            f"{test}: {name} is in the baseline and the case no longer takes it; take it again, "
+            "or accept the case without it with --gnnperf-accept",
+        )
+        for name in known
+        if name not in record.readings
+    ]
+
+
+def _new_reading(test: str, name: str, now: float) -> Finding:
+    sentence = f"{test}: {name} = {now:.10g} has no baseline; accept one with --gnnperf-accept"
+    return Finding(name, "new", None, now, None, None, sentence)
+
+
+def _absent(name: str, verdict: Verdict, sentence: str) -> Finding:
+    return Finding(name, verdict, None, None, None, None, sentence)

@@ -1,0 +1,69 @@
+from dataclasses import replace
+
+import pytest
+
+from gnnperf.gates.acceptance import accepted, changes, scattered, unsettled
+from gnnperf.gates.baselines import BaselineError
+
+from .records import CLASS, TEST, baseline, record
+
+HERE = "CPU X, AVX2, 1 thread, torch 2.13"
+
+
+def test_what_did_not_change_stays_to_the_letter():
+    old = baseline()
+    assert not unsettled(record(ratio=1.01), old)
+    new = accepted(TEST, [record(ratio=1.01, peak_heap_bytes=10_050)], old, "smoke")
+    assert new == old
+    assert list(changes(old, new)) == []
+
+
+def test_a_ratio_that_left_its_baseline_needs_five_processes():
+    old = baseline()
+    assert unsettled(record(ratio=1.2), old)
+    with pytest.raises(BaselineError, match="cpu_ratio was measured in 1 of 5 processes"):
+        accepted(TEST, [record(ratio=1.2)], old, "smoke")
+    new = accepted(TEST, [record(ratio=1.2)] * 5, old, "quick")
+    assert new.machines[HERE].paired["cpu_ratio"].median == 1.2
+    assert new.presets == ("quick", "smoke")
+
+
+def test_other_machines_keep_theirs_until_the_model_is_another():
+    old = baseline()
+    other = {**CLASS, "device_name": "CPU Y"}
+    both = accepted(TEST, [record(machine=other)] * 5, old, "smoke")
+    assert len(both.machines) == 2
+    one = accepted(TEST, [record(machine=other, nonzeros=49)] * 5, both, "smoke")
+    assert list(one.machines) == [HERE.replace("CPU X", "CPU Y")]
+
+
+@pytest.mark.parametrize(
+    ("records", "sentence"),
+    [
+        ([record(missing=["cpu_ratio"])] * 5, r"cpu_ratio is unavailable \(no counter here\)"),
+        ([record(missing=["energy_ratio"])] * 5, "energy_ratio is unavailable"),
+        ([record(), record(stored_bytes=501)], "stored_bytes differs from process to process"),
+    ],
+)
+def test_what_is_not_whole_is_not_accepted(records, sentence):
+    with pytest.raises(BaselineError, match=sentence):
+        accepted(TEST, records, baseline(), "smoke")
+
+
+def test_what_this_machine_never_could_read_is_left_out():
+    new = accepted(TEST, [record(missing=["energy_ratio", "peak_heap_bytes"])] * 5, None, "smoke")
+    assert set(new.machines[HERE].paired) == {"cpu_ratio"}
+
+
+def test_changes_are_put_in_words():
+    old = baseline()
+    new = replace(baseline(stored_bytes=501), data="x")
+    assert list(changes(old, new)) == [f"stored_bytes 500 -> 501 on {HERE}", "other data"]
+    assert list(changes(None, old)) == ["new"]
+    assert list(changes(old, None)) == ["taken out"]
+
+
+def test_a_ratio_that_scatters_is_pointed_at():
+    assert not list(scattered(TEST, baseline()))
+    wide = list(scattered(TEST, baseline(ratios=(1.0, 0.9, 0.95, 1.05, 1.1))))
+    assert "cpu_ratio scatters by 7.9% from process to process" in wide[0]

@@ -1,0 +1,162 @@
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gnnperf.files import FolderError
+from gnnperf.gates.baselines import (
+    BaselineError,
+    CaseBaseline,
+    OnMachine,
+    Paired,
+    file_name,
+    parse,
+    read_folder,
+    to_text,
+    write_cases,
+)
+
+from .records import TEST, baseline
+
+names = st.text(min_size=1, max_size=8)
+numbers = st.integers(0, 10**15) | st.floats(-1e9, 1e9)
+values = st.dictionaries(names, numbers, max_size=3)
+ratios = st.builds(Paired, st.floats(1e-3, 1e3), st.floats(0, 10), st.integers(5, 99))
+machines = st.builds(
+    OnMachine, values, values, st.dictionaries(names, ratios, max_size=2), st.just({"a": "b"})
+)
+cases = st.builds(
+    CaseBaseline,
+    st.just("w"),
+    st.just(("smoke",)),
+    names,
+    values,
+    st.dictionaries(names, machines, max_size=2),
+)
+
+
+@given(st.dictionaries(names, cases, max_size=3))
+def test_comes_back_from_its_text(found):
+    assert parse(to_text("w", found), Path("w.json")) == found
+
+
+def test_the_text_is_sorted_and_a_change_is_a_changed_line():
+    old = {f"t.py::t[{letter}]": baseline() for letter in "cab"}
+    new = {**old, "t.py::t[b]": baseline(stored_bytes=501)}
+    before, after = to_text("w", old).splitlines(), to_text("w", new).splitlines()
+    changed = [(a, b) for a, b in zip(before, after, strict=True) if a != b]
+    assert len(changed) == 1
+    assert '"stored_bytes": 501' in changed[0][1]
+    ids = [line for line in before if "::" in line]
+    assert ids == sorted(ids)
+
+
+def text(**changed):
+    return to_text("w", {TEST: baseline(**changed)})
+
+
+GOOD = text()
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (GOOD[:200], r"w\.json: damaged \(.*line .*\); restore it, for instance with git checkout"),
+        ("[]", r"w\.json: damaged"),
+        ("{}", r"its schema is None, not 1"),
+        (GOOD.replace('"schema": 1', '"schema": 2'), "schema 2, and this gnnperf reads 1; upgrade"),
+        (GOOD.replace('"schema": 1', '"schema": "1"'), "its schema is '1', not 1"),
+        (GOOD.replace('"nonzeros": 50', '"nonzeros": NaN'), "NaN is no value to compare with"),
+        (GOOD.replace('"nonzeros": 50', '"nonzeros": -Infinity'), "-Infinity is no value"),
+        (GOOD.replace('"nonzeros": 50', '"nonzeros": 1e999'), "nonzeros is inf, not a number"),
+        (GOOD.replace('"nonzeros": 50', '"nonzeros": true'), "nonzeros is True, not a number"),
+        (GOOD.replace('"nonzeros": 50', '"nonzeros": "5"'), "nonzeros is '5', not a number"),
+        (GOOD.replace('"median": 1.0', '"median": 0'), "cpu_ratio needs a median above 0"),
+        (GOOD.replace('"processes": 5', '"processes": 4'), "and 5 processes"),
+        (GOOD.replace('"presets"', '"prests"'), "has no 'presets'"),
+        (GOOD.replace('"workload": "w"', '"workload": "v"'), "the workload 'v', which belongs"),
+        (
+            GOOD.replace('  "cases": {', f'  "cases": {{\n"{TEST}": {{}},'),
+            r"test_a\[w-global@0.5-seed0\]' stands there twice",
+        ),
+        (f"<<<<<<< HEAD\n{GOOD}", "line 1 is a conflict marker of a merge; resolve it"),
+        (GOOD.replace("\n", "\n=======\n", 1), "line 2 is a conflict marker"),
+        ("[" * 100_000, "damaged"),
+    ],
+)
+def test_what_cannot_be_trusted_is_refused(tmp_path, content, sentence):
+    (tmp_path / "w.json").write_text(content)
+    with pytest.raises(BaselineError, match=sentence):
+        read_folder(tmp_path)
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path):
+    (tmp_path / "w.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(BaselineError, match="it is no UTF-8 text"):
+        read_folder(tmp_path)
+
+
+def test_a_case_in_two_files_is_refused(tmp_path):
+    (tmp_path / "v.json").write_text(GOOD.replace('"workload": "w"', '"workload": "v"'))
+    (tmp_path / "w.json").write_text(GOOD)
+    with pytest.raises(BaselineError, match=r"w\.json: the case 'bench.*' is in .*v\.json too"):
+        read_folder(tmp_path)
+
+
+def test_cases_are_put_in_and_taken_out_and_other_files_left_alone(tmp_path):
+    folder = tmp_path / "baselines"
+    write_cases(folder, {TEST: baseline()})
+    other = folder / "v.json"
+    other.write_text(to_text("v", {}))
+    before = other.stat().st_mtime_ns
+    write_cases(folder, {"t.py::t": baseline()})
+    assert set(read_folder(folder)) == {TEST, "t.py::t"}
+    write_cases(folder, {TEST: None, "t.py::t": None})
+    assert not (folder / "w.json").exists()
+    assert other.stat().st_mtime_ns == before
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(FolderError, match=r"--gnnperf-baselines .*file cannot be written"):
+        write_cases(tmp_path / "file", {TEST: baseline()})
+
+
+def test_what_lies_there_damaged_is_not_written_over(tmp_path):
+    (tmp_path / "w.json").write_text("<<<<<<< HEAD")
+    with pytest.raises(BaselineError):
+        write_cases(tmp_path, {TEST: baseline()})
+    assert (tmp_path / "w.json").read_text() == "<<<<<<< HEAD"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
+@pytest.mark.parametrize("moment", ["fsync", "replace"])
+def test_a_process_killed_while_it_writes_leaves_the_old_baseline(tmp_path, moment):
+    write_cases(tmp_path, {TEST: baseline()})
+    script = textwrap.dedent(f"""
+        import os, signal
+        from dataclasses import replace
+        from pathlib import Path
+        from gnnperf.gates.baselines import read_folder, write_cases
+        os.{moment} = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
+        folder = Path({str(tmp_path)!r})
+        write_cases(folder, {{t: replace(c, data="x") for t, c in read_folder(folder).items()}})
+    """)
+    assert subprocess.run([sys.executable, "-c", script]).returncode == -9
+    assert (tmp_path / "w.json").read_text() == GOOD
+    assert read_folder(tmp_path) == {TEST: baseline()}
+
+
+def test_a_name_that_no_file_can_have_is_escaped():
+    assert file_name("cora_node~synthetic-spline") == "cora_node~synthetic-spline.json"
+    assert file_name("../a/b") == "..%2Fa%2Fb.json"
+
+
+def test_whole_numbers_are_written_as_such():
+    assert json.loads(text(macs=1000.0))["cases"][TEST]["machines"]
+    assert '"macs": 1000,' in text(macs=1000.0)
