@@ -135,7 +135,7 @@ def test_training_on_a_gpu(tmp_path, quick):
 
 
 def test_training_on_after_a_recipe_takes_no_average():
-    workload = WORKLOADS["proteins-hgpsl"]
+    workload = replace(WORKLOADS["proteins-hgpsl"], finetune=None)
     settings = workload.finetune_settings()
     assert workload.train.average == 0.99
     assert (settings.average, settings.epochs) == (None, 30)

@@ -25,12 +25,12 @@ class GCNConv(nn.Module):
     @property
     def in_channels(self) -> int:
         """Width of what comes in."""
-        return self.lin.in_features
+        return self.lin.weight.size(1)
 
     @property
     def out_channels(self) -> int:
         """Width of what goes out."""
-        return self.lin.out_features
+        return self.lin.weight.size(0)
 
     def forward(self, x: Tensor, adjacency: SparseMatrix) -> Tensor:
         """[nodes, in] to [nodes, out]; rows of the adjacency are targets."""

@@ -141,7 +141,7 @@ def test_a_step_is_a_bfloat16_above_zero_and_learns_as_its_logarithm(log2):
     step.sum().backward()
     assert torch.equal(step, step.bfloat16().float())
     assert float(step.detach()) == pytest.approx(2 ** max(log2, LEAST_LOG2_STEP), rel=2**-8)
-    slope = float(step.detach()) * math.log(2) if log2 > LEAST_LOG2_STEP else 0
+    slope = float(step.detach()) * math.log(2) if log2 >= LEAST_LOG2_STEP else 0
     assert float(leaf.grad) == pytest.approx(slope, rel=2**-7)
 
 
