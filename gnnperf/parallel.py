@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import RLock
@@ -67,7 +68,10 @@ def _end_quietly() -> None:
 def workers_end(jobs: int) -> Iterator[None]:
     """No process of `side_by_side` outlives this block, whatever ends it."""
     try:
-        yield
+        with warnings.catch_warnings():
+            # It replaces a worker that has grown, as they do with each dataset, and loses nothing.
+            warnings.filterwarnings("ignore", message="A worker stopped")
+            yield
     finally:
         if jobs > 1:
             get_reusable_executor().shutdown(wait=True, kill_workers=True)
