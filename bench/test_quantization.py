@@ -1,9 +1,13 @@
 """What does quantization cost in accuracy, and gain in bytes and time? (paper, Tables 7, 8)."""
 
+import statistics
+
 import pytest
 
 from gnnperf.compression.quantization.methods import parse_configuration, ready_to_train
 from gnnperf.gates.thresholds import require_drop_at_most, require_size_ratio_at_least
+from gnnperf.measure import score_readings
+from gnnperf.plugin_study import chosen_preset
 from gnnperf.recipes import compress
 from gnnperf.reports.paper import paper_figure
 from gnnperf.reports.table import human, human_bytes, with_interval
@@ -21,8 +25,7 @@ METHODS = {
     "dq@int4": "dq-int4",
     "a2q@4": "a2q",
 }
-# The rule for one seed: at most so much lost; twice the largest drop that three seeds showed. The
-# means over seeds that the study asks for, 0.015 at INT8, are no rule for a test part of a hundred.
+# The rule for one seed: at most so much lost, of a test part of one or two hundred graphs.
 DROP_AT_MOST = {
     "ptq": 0.08,
     "qat@int8": 0.06,
@@ -30,6 +33,13 @@ DROP_AT_MOST = {
     "dq@int8": 0.06,
     "dq@int4": 0.12,
     "a2q": 0.1,
+}
+MEAN_DROP_AT_MOST = {
+    "qat@int8": 0.015,
+    "dq@int8": 0.015,
+    "qat@int4": 0.04,
+    "dq@int4": 0.04,
+    "a2q@4": 0.04,
 }
 MEAN_BITS_AT_MOST = 5.0
 SIZE_RATIO_AT_LEAST = {"int8": 4.0, "int4": 7.0, "4": 6.0}
@@ -94,6 +104,28 @@ def test_quantization(case, trained, measure, closing_row):
     method, _, width = case.recipe.partition("@")
     require_size_ratio_at_least(record, SIZE_RATIO_AT_LEAST[width])
     require_drop_at_most(record, DROP_AT_MOST.get(case.recipe) or DROP_AT_MOST[method])
+
+
+def paper_alone(preset):
+    """A mean takes seeds, which the paper's preset trains anyway."""
+    return preset.select(paper=WORKLOADS, default=())
+
+
+@pytest.mark.gnnperf_cases(workloads=paper_alone, recipes=["global@0"], seeds=[0])
+def test_mean_drop(case, pytestconfig, trained, closing_row):
+    """On the mean of the seeds; at INT4 for the better of QAT and Degree-Quant."""
+    bases = [trained(case.workload, seed) for seed in chosen_preset(pytestconfig).seeds]
+    means = {}
+    for recipe in MEAN_DROP_AT_MOST:
+        drops = [score_readings(compress(base, recipe))["accuracy_drop"].value for base in bases]
+        means[recipe] = statistics.fmean(drops)
+    closing_row(
+        f"drop against fp32, mean of {len(bases)} seeds",
+        workload=bases[0].workload,
+        **{recipe: f"{mean:+.4f}" for recipe, mean in means.items()},
+    )
+    means["qat@int4"] = means["dq@int4"] = min(means["qat@int4"], means["dq@int4"])
+    assert all(means[recipe] <= limit for recipe, limit in MEAN_DROP_AT_MOST.items()), means
 
 
 def other_recipes(preset):
