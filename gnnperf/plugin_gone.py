@@ -26,7 +26,7 @@ class WholeFiles:
         }
         # A selection judges what ran alone, also where it happens to select all. With --lf pytest
         # takes other files for empty ones.
-        names = ("keyword", "markexpr", "deselect", "lf", "stepwise")
+        names = ("keyword", "markexpr", "deselect", "lf", "stepwise", "gnnperf_seeds")
         self._selective = any(config.getoption(name, default=None) for name in names)
 
     @pytest.hookimpl(wrapper=True)
