@@ -89,7 +89,9 @@ def test_a_case_that_did_not_run_though_its_file_did_is_gone_and_fails(project, 
     assert "layer@0.5" in (pytester.path / "junit.xml").read_text()
 
 
-@pytest.mark.parametrize("selection", [("-k", "global"), (TEST,), ("--lf",), ("--gnnperf-seeds=0",)])
+@pytest.mark.parametrize(
+    "selection", [("-k", "global"), (TEST,), ("--lf",), ("--gnnperf-seeds=0",)]
+)
 def test_a_selection_judges_only_what_ran(project, pytester, selection):
     accept(project, pytester)
     gone_too(pytester, LOST)
