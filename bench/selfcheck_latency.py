@@ -50,8 +50,8 @@ def slowed(call, slowdown):
 
 def one_run(slowdown, seed):
     """Prints ratio, interval, rounds and verdict of one measurement."""
-    from gnnperf.machine import settle_threads, tune_allocator
     from gnnperf.meters.latency import Pair
+    from gnnperf.system.machine import settle_threads, tune_allocator
 
     settle_threads(1)
     tune_allocator()

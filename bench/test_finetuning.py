@@ -4,8 +4,8 @@ import statistics
 
 import pytest
 
-from gnnperf.measure import score_readings
 from gnnperf.recipes import compress
+from gnnperf.study.measure import score_readings
 from gnnperf.workloads import PRUNING_WORKLOADS
 
 SEEDS = (0, 1, 2)

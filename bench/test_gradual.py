@@ -3,8 +3,8 @@
 import pytest
 
 from gnnperf.gates.thresholds import require_drop_at_most
-from gnnperf.measure import score_readings
 from gnnperf.recipes import compress, parse_recipe
+from gnnperf.study.measure import score_readings
 from gnnperf.workloads import PRUNING_WORKLOADS
 
 # The rule: gradual pruning loses at most so much of the twin's score up to this sparsity.

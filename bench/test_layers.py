@@ -3,11 +3,11 @@
 import pytest
 
 from gnnperf.compression import prunable
-from gnnperf.compression.pruning import layer_masks, prune
-from gnnperf.measure import measure as take
-from gnnperf.measure import score_readings
-from gnnperf.presets import PRESETS
+from gnnperf.compression.pruning.magnitude import layer_masks, prune
 from gnnperf.recipes import compress, parse_recipe
+from gnnperf.study.measure import measure as take
+from gnnperf.study.measure import score_readings
+from gnnperf.study.presets import PRESETS
 from gnnperf.workloads import PRUNING_WORKLOADS
 
 # The rule: any one layer alone can lose half of its weights at this price.

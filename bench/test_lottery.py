@@ -4,11 +4,11 @@ import statistics
 
 import pytest
 
-from gnnperf.compression.lottery import CONTROLS
+from gnnperf.compression.pruning.lottery import CONTROLS
 from gnnperf.gates.tickets import judge_tickets
-from gnnperf.measure import score_readings
-from gnnperf.presets import PRESETS
 from gnnperf.recipes import compress
+from gnnperf.study.measure import score_readings
+from gnnperf.study.presets import PRESETS
 from gnnperf.workloads import PRUNING_WORKLOADS
 
 # The rule: a ticket that is not worth keeping loses more than this, on the mean of the seeds.

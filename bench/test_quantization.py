@@ -6,12 +6,12 @@ import pytest
 
 from gnnperf.compression.quantization.methods import parse_configuration, ready_to_train
 from gnnperf.gates.thresholds import require_drop_at_most, require_size_ratio_at_least
-from gnnperf.measure import score_readings
-from gnnperf.plugin_study import chosen_preset
+from gnnperf.plugin.results import chosen_preset
 from gnnperf.recipes import compress
 from gnnperf.reports.paper import paper_figure
 from gnnperf.reports.table import human, human_bytes, with_interval
-from gnnperf.training.optimizers import OPTIMIZERS
+from gnnperf.study.measure import score_readings
+from gnnperf.training.optimizers.registry import OPTIMIZERS
 from gnnperf.workloads import find_workload
 
 WORKLOADS = ("proteins-gin", "bbbp-gin")

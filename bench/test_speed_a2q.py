@@ -4,10 +4,10 @@ from copy import deepcopy
 
 import pytest
 
-from gnnperf.compression.quantization.a2q import quantize_linears, row_counts
-from gnnperf.compression.quantization.a2q_features import hold_ranges
+from gnnperf.compression.quantization.a2q.features import hold_ranges
+from gnnperf.compression.quantization.a2q.recipe import quantize_linears, row_counts
 from gnnperf.training import evaluate
-from gnnperf.training.optimizers import OPTIMIZERS
+from gnnperf.training.optimizers.registry import OPTIMIZERS
 
 
 def epoch(base, model, optimizer, after_step):

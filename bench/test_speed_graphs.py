@@ -15,7 +15,7 @@ from gnnperf.models.gin import GIN
 from gnnperf.models.gnnnet import GNNNet
 from gnnperf.models.hgpsl import HGPSL
 from gnnperf.training import GraphClassification, TrainSettings, prepared, seeded
-from gnnperf.training.optimizers import OPTIMIZERS
+from gnnperf.training.optimizers.registry import OPTIMIZERS
 
 
 class PlainGNNNet(nn.Module):

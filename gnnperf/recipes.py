@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from gnnperf.compression import Compressed, RecipeError, finetune
-from gnnperf.compression.gradual import prune_gradually
 from gnnperf.compression.l2 import parse_rate, regularize
-from gnnperf.compression.lottery import lottery_ticket, parse_ticket
-from gnnperf.compression.pruning import global_masks, layer_masks, parse_sparsity, prune
-from gnnperf.compression.quantization.a2q import a2q, parse_bits
+from gnnperf.compression.pruning.gradual import prune_gradually
+from gnnperf.compression.pruning.lottery import lottery_ticket, parse_ticket
+from gnnperf.compression.pruning.magnitude import global_masks, layer_masks, parse_sparsity, prune
+from gnnperf.compression.pruning.structured import narrow
+from gnnperf.compression.quantization.a2q.recipe import a2q, parse_bits
 from gnnperf.compression.quantization.methods import (
     ABOUT_ARGUMENT,
     parse_configuration,
@@ -19,7 +20,6 @@ from gnnperf.compression.quantization.methods import (
     train_protected,
     train_quantized,
 )
-from gnnperf.compression.structured import narrow
 from gnnperf.training import Trained
 
 FINETUNE = "+finetune"

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from gnnperf.datasets import DataOptions
-from gnnperf.workbench import Workbench, WorkbenchOptions
+from gnnperf.study.workbench import Workbench, WorkbenchOptions
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gnnperf.compression import RecipeError
-from gnnperf.compression.pruning import parse_sparsity
+from gnnperf.compression.pruning.magnitude import parse_sparsity
 from gnnperf.recipes import METHODS, parse_recipe
 
 SPARSE = sorted(n for n, m in METHODS.items() if m.parse is parse_sparsity and m.finetunes)

@@ -36,7 +36,7 @@ from gnnperf.codec.header import (
     parse,
 )
 from gnnperf.codec.state import Collected, State, Value, collect, restore
-from gnnperf.files import atomic_write
+from gnnperf.system.files import atomic_write
 
 MAGIC = b"\x89GNZ"
 VERSION = 1

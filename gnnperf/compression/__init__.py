@@ -3,7 +3,7 @@
 from gnnperf.compression.compressed import Changed, Compressed, Coverage, Deployed, RecipeError
 from gnnperf.compression.finetune import finetune
 from gnnperf.compression.masks import attach_masks, deployed_state, hold_masks, masked_names
-from gnnperf.compression.pruning import prunable
+from gnnperf.compression.pruning.magnitude import prunable
 
 __all__ = [
     "Changed",

@@ -8,7 +8,7 @@ from dataclasses import replace
 from gnnperf.compression.compressed import Changed, Compressed
 from gnnperf.compression.retraining import training_readings
 from gnnperf.training import Trained, fit_cached
-from gnnperf.training.optimizers import WITH_L2
+from gnnperf.training.optimizers.registry import WITH_L2
 
 PAPER_RATES = (
     *("0", "1e-6", "1e-5", "1e-4", "1e-3", "1e-2", "0.1", "0.2", "0.3", "0.4"),

@@ -24,7 +24,7 @@ from gnnperf.datasets.base import (
     Source,
     fingerprint,
 )
-from gnnperf.files import locked
+from gnnperf.system.files import locked
 
 # A few hundred kilobytes to fetch; whoever has no network should not wait for it.
 DOWNLOAD_TIMEOUT_SECONDS = 20

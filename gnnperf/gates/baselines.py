@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from gnnperf.errors import GnnperfError
-from gnnperf.files import atomic_write, writable_folder
+from gnnperf.system.files import atomic_write, writable_folder
 
 SCHEMA_VERSION = 1
 LEAST_PROCESSES = 5

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gnnperf.files import atomic_write
 from gnnperf.records import Record, RecordError, from_json, to_json
+from gnnperf.system.files import atomic_write
 
 OPTION = "--gnnperf-again"
 """Of pytest, unlisted: measure what FOLDER/tests.json names, all without it; see `Fresh`."""

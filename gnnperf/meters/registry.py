@@ -10,12 +10,12 @@ from typing import Literal
 from gnnperf.meters.base import Meter
 from gnnperf.meters.cost import CostMeter
 from gnnperf.meters.cpu import CpuMeter
-from gnnperf.meters.energy import EnergyOff
-from gnnperf.meters.energy_estimate import EstimateMeter
-from gnnperf.meters.energy_nvml import NvmlMeter
-from gnnperf.meters.energy_rapl import RaplMeter
-from gnnperf.meters.memory import HeapMeter
-from gnnperf.meters.memory_cuda import CudaMemoryMeter
+from gnnperf.meters.energy.counter import EnergyOff
+from gnnperf.meters.energy.estimate import EstimateMeter
+from gnnperf.meters.energy.nvml import NvmlMeter
+from gnnperf.meters.energy.rapl import RaplMeter
+from gnnperf.meters.memory.cuda import CudaMemoryMeter
+from gnnperf.meters.memory.heap import HeapMeter
 
 EnergyMode = Literal["auto", "estimate", "off"]
 CORE_WATTS = 10.0

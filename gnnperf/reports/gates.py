@@ -11,10 +11,10 @@ from typing import Any
 
 from tabulate import tabulate
 
-from gnnperf.files import atomic_write
 from gnnperf.gates.metrics import METRICS
 from gnnperf.gates.verdicts import CaseVerdict, Finding
 from gnnperf.records import Record, to_json
+from gnnperf.system.files import atomic_write
 
 SCHEMA_VERSION = 1
 _ORDER = ("regressed", "gone", "new", "improved", "ok")

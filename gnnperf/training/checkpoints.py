@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from gnnperf.errors import GnnperfError
-from gnnperf.files import atomic_write, locked
+from gnnperf.system.files import atomic_write, locked
 
 Checkpoint = dict[str, Any]
 """Tensors and plain values, nested in dicts and lists."""

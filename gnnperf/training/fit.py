@@ -15,9 +15,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch_geometric.data import Data
 from tqdm import tqdm
 
-from gnnperf.training.optimizers import OPTIMIZERS
+from gnnperf.training.optimizers.registry import OPTIMIZERS
 from gnnperf.training.settings import TrainSettings
-from gnnperf.training.tasks import Parts, Scores, Task
+from gnnperf.training.tasks.base import Parts, Scores, Task
 
 TRAINING_VERSION = 2
 """Part of every checkpoint's key: raise it when the loop's results change."""

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gnnperf.machine import versions
+from gnnperf.system.machine import versions
 from gnnperf.training.fit import TRAINING_VERSION
 from gnnperf.training.settings import TrainSettings
-from gnnperf.training.tasks import Task
+from gnnperf.training.tasks.base import Task
 
 
 def what_decides(

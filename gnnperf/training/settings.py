@@ -21,7 +21,7 @@ class TrainSettings:
         average: the share of its old value that an exponential moving average of the weights
             keeps in a step, 0.99 say; the average is validated and kept in place of the weights.
             None: no average. Weights that a hook sets to zero half-way stay in it for a while.
-        optimizer: a name in `gnnperf.training.optimizers.OPTIMIZERS`.
+        optimizer: a name in `gnnperf.training.optimizers.registry.OPTIMIZERS`.
     """
 
     epochs: int

@@ -13,7 +13,7 @@ from gnnperf.training.checkpoints import Checkpoint, cached, key_of
 from gnnperf.training.fit import FitReport, evaluate, fit
 from gnnperf.training.keys import what_decides
 from gnnperf.training.settings import TrainSettings
-from gnnperf.training.tasks import Parts, Scores, Task
+from gnnperf.training.tasks.base import Parts, Scores, Task
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ import torch
 
 from gnnperf.compression import RecipeError
 from gnnperf.compression.l2 import PAPER_RATES
-from gnnperf.measure import measure, score_readings, size_readings
 from gnnperf.recipes import compress, parse_recipe
 from gnnperf.records import from_json, to_json
 from gnnperf.reports.paper import paper_figure
+from gnnperf.study.measure import measure, score_readings, size_readings
 
 
 @pytest.fixture

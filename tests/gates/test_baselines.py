@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnnperf.files import FolderError
 from gnnperf.gates.baselines import (
     BaselineError,
     CaseBaseline,
@@ -20,6 +19,7 @@ from gnnperf.gates.baselines import (
     to_text,
     write_cases,
 )
+from gnnperf.system.files import FolderError
 
 from .records import TEST, baseline
 

@@ -4,7 +4,7 @@ import pytest
 
 from gnnperf.meters.base import Meter, MeterError, beside
 from gnnperf.meters.cpu import CpuMeter
-from gnnperf.meters.energy_estimate import EstimateMeter
+from gnnperf.meters.energy.estimate import EstimateMeter
 from gnnperf.records import measured
 
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from gnnperf import plugin_gate_run
 from gnnperf.gates.baselines import read_folder
 from gnnperf.gates.fresh import Fresh
+from gnnperf.plugin import gate_run
 from gnnperf.records import from_json
 
 from .gate_project import TEST, accept
@@ -26,7 +26,7 @@ class Processes:
 @pytest.fixture
 def fresh(monkeypatch):
     processes = Processes()
-    monkeypatch.setattr(plugin_gate_run, "measure_in_fresh_process", processes)
+    monkeypatch.setattr(gate_run, "measure_in_fresh_process", processes)
     return processes
 
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from gnnperf.meters.energy_rapl import RaplMeter
+from gnnperf.meters.energy.rapl import RaplMeter
 
 TEST = """
 def work():

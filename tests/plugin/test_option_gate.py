@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from gnnperf import plugin_gate_run
 from gnnperf.gates.baselines import read_folder, write_cases
 from gnnperf.gates.fresh import Fresh
+from gnnperf.plugin import gate_run
 from gnnperf.records import measured
 
 from .gate_project import TEST, accept, taken
@@ -56,7 +56,7 @@ def test_a_suspicion_is_measured_again_in_a_fresh_process(
         reading = measured(again / 10, "ratio", "test")
         return Fresh({TEST: replace(taken(), readings={"cpu_ratio": reading})})
 
-    monkeypatch.setattr(plugin_gate_run, "measure_in_fresh_process", measure_in_fresh_process)
+    monkeypatch.setattr(gate_run, "measure_in_fresh_process", measure_in_fresh_process)
     result = project("--gnnperf-gate")
     result.assert_outcomes(failed=failed, passed=1 - failed)
     assert asked == [[TEST]]

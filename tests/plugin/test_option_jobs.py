@@ -2,8 +2,8 @@
 
 import pytest
 
-from gnnperf import study
-from gnnperf.parallel import WorkersDiedError
+from gnnperf.study import ahead as study
+from gnnperf.system.parallel import WorkersDiedError
 from gnnperf.workloads import WORKLOADS
 
 OWN = """

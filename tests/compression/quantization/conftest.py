@@ -1,6 +1,6 @@
 import pytest
 
-from gnnperf.machine import settle_threads
+from gnnperf.system.machine import settle_threads
 
 
 @pytest.fixture(scope="session", autouse=True)

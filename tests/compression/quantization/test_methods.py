@@ -6,10 +6,10 @@ import pytest
 from gnnperf import codec
 from gnnperf.compression import RecipeError
 from gnnperf.compression.quantization.methods import CONFIGURATIONS, parse_configuration
-from gnnperf.measure import Setting, memory_readings, score_readings, size_readings
 from gnnperf.meters.registry import MeterOptions
 from gnnperf.models.gin import GIN
 from gnnperf.recipes import compress, parse_recipe
+from gnnperf.study.measure import Setting, memory_readings, score_readings, size_readings
 from gnnperf.training import (
     FitReport,
     GraphClassification,
@@ -122,7 +122,7 @@ def test_the_memory_pass_loads_the_integer_file(base):
 
 
 def test_the_simulation_is_timed_beside_what_is_shipped(base):
-    from gnnperf.measure import latency_readings
+    from gnnperf.study.measure import latency_readings
 
     compressed = compress(base, "ptq@int8")
     readings = latency_readings(compressed, lambda pair: pair.run(time_limit_seconds=1))

@@ -1,0 +1,1 @@
+"""Pruning: weights by magnitude, little by little, whole channels, lottery tickets."""

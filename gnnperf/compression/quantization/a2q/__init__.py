@@ -1,0 +1,1 @@
+"""A2Q: aggregation-aware quantization."""

@@ -1,0 +1,1 @@
+"""Joules, a file a source."""

@@ -1,0 +1,1 @@
+"""Peak bytes, a file a source."""

@@ -1,0 +1,3 @@
+"""pytest's side: one file each for what has the same name elsewhere."""
+
+pytest_plugins = ["gnnperf.plugin.workbench"]

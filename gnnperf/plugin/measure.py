@@ -1,0 +1,233 @@
+"""pytest's side of measuring: fixtures with meters behind them, and the tables at the end.
+
+Imported by every pytest run of an environment, as plugin.py is: nothing heavy at the top.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gnnperf.errors import GnnperfError
+from gnnperf.plugin.gate import RECORD, latency_seconds
+from gnnperf.plugin.results import from_store_or, unused_results
+
+if TYPE_CHECKING:
+    from gnnperf.compression import Compressed
+    from gnnperf.meters.latency import Pair
+    from gnnperf.meters.registry import MeterOptions
+    from gnnperf.records import Reading, Record
+    from gnnperf.study.workbench import Workbench
+
+_LATENCY_SECONDS = 15.0
+"""Two callables so slow that their rounds take longer get fewer of them."""
+_CASE_LATENCY_SECONDS = 2.5
+"""The same for a case, of which a study has hundreds."""
+
+_RECORDS = pytest.StashKey["list[Record]"]()
+_COMPARISONS = pytest.StashKey["dict[str, dict[str, Reading]]"]()
+_TABLES = pytest.StashKey["dict[str, list[dict[str, object]]]"]()
+
+
+def add_meter_options(group: pytest.OptionGroup) -> None:
+    """Add them to the group of gnnperf's options."""
+    group.addoption(
+        "--gnnperf-energy",
+        choices=("auto", "estimate", "off"),
+        default="auto",
+        help="joules from the counters there are (auto, default), with an estimate from CPU time "
+        "beside them, or none",
+    )
+    group.addoption(
+        "--gnnperf-core-watts",
+        type=float,
+        default=10.0,
+        metavar="W",
+        help="what --gnnperf-energy estimate takes one busy core to draw (default: 10)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse nonsense before anything runs, and begin the tables."""
+    watts = config.getoption("gnnperf_core_watts")
+    if not 0 < watts < math.inf:
+        raise pytest.UsageError(f"--gnnperf-core-watts {watts:g}: name a power above zero")
+    config.stash[_RECORDS], config.stash[_COMPARISONS], config.stash[_TABLES] = [], {}, {}
+
+
+@pytest.fixture(scope="session")
+def _measuring_alone(pytestconfig: pytest.Config) -> None:
+    if hasattr(pytestconfig, "workerinput"):
+        raise GnnperfError(
+            "measuring under pytest-xdist is refused: processes side by side disturb each other's "
+            "readings and pytest-benchmark switches itself off; run these cases without -n"
+        )
+
+
+@pytest.fixture
+def closing_row(pytestconfig: pytest.Config) -> Callable[..., None]:
+    """`closing_row(title, **cells)`: a row of a table that is printed at the end of the run.
+
+    Rows of one title form one table; a cell is anything that has a `str`.
+    """
+
+    def add(title: str, **cells: object) -> None:
+        pytestconfig.stash[_TABLES].setdefault(title, []).append(cells)
+
+    return add
+
+
+@pytest.fixture
+def latency(
+    request: pytest.FixtureRequest, _measuring_alone: None, benchmark: Any
+) -> Callable[..., dict[str, Reading]]:
+    """`latency(candidate, reference)`: two callables timed in turns, once a test.
+
+    Gives the ratios of CPU and wall time with their intervals; they are printed at the end.
+    """
+    from gnnperf.meters.latency import Pair
+
+    def compare(
+        candidate: Callable[[], object], reference: Callable[[], object], **rounds: Any
+    ) -> dict[str, Reading]:
+        pair = Pair(candidate, reference, **rounds)
+        _run_rounds(benchmark, (0.0, _LATENCY_SECONDS), pair)
+        readings = pair.readings()
+        request.config.stash[_COMPARISONS][request.node.name] = readings
+        return readings
+
+    return compare
+
+
+def _run_rounds(benchmark: Any, seconds: tuple[float, float], pair: Pair) -> None:
+    """For at least and at most so long, through pytest-benchmark, which so times the candidate."""
+    # Switched off, pytest-benchmark still calls the pair once: it must work all the same.
+    if not benchmark.disabled:
+        pair.warm_up()
+        least, most = seconds
+        pair.fit_into(most, least)
+    benchmark.pedantic(pair, setup=pair.before, teardown=pair.after, rounds=pair.rounds)
+
+
+def _meter_options(config: pytest.Config, isolated: bool) -> MeterOptions:
+    from gnnperf.meters.registry import MeterOptions
+    from gnnperf.study.measure import gpus_of
+    from gnnperf.system.machine import find_device
+
+    return MeterOptions(
+        config.getoption("gnnperf_energy"),
+        config.getoption("gnnperf_core_watts"),
+        isolated,
+        gpus_of(find_device(config.getoption("gnnperf_device"))),
+    )
+
+
+def _metered(request: pytest.FixtureRequest, kind: str) -> Callable[..., dict[str, Reading]]:
+    """A fixture that puts one kind of meter on a callable."""
+    from gnnperf.meters.base import beside
+    from gnnperf.meters.registry import meters
+    from gnnperf.reports.table import meter_rows
+
+    def take(
+        call: Callable[[], object],
+        reference: Callable[[], object] | None = None,
+        *,
+        isolated: bool = False,
+    ) -> dict[str, Reading]:
+        readings = beside(meters(kind, _meter_options(request.config, isolated)), call, reference)
+        rows = request.config.stash[_TABLES].setdefault("readings, for one call", [])
+        rows.extend(meter_rows(request.node.name, readings))
+        return readings
+
+    return take
+
+
+@pytest.fixture
+def energy(
+    request: pytest.FixtureRequest, _measuring_alone: None
+) -> Callable[..., dict[str, Reading]]:
+    """`energy(call, reference=None)`: joules a call, where the machine counts them."""
+    return _metered(request, "energy")
+
+
+@pytest.fixture
+def memory(
+    request: pytest.FixtureRequest, _measuring_alone: None
+) -> Callable[..., dict[str, Reading]]:
+    """`memory(call, reference=None, isolated=False)`: peak bytes of one call."""
+    return _metered(request, "memory")
+
+
+@pytest.fixture
+def cpu(
+    request: pytest.FixtureRequest, _measuring_alone: None
+) -> Callable[..., dict[str, Reading]]:
+    """`cpu(call, reference=None)`: CPU seconds a call, and how many cores that keeps busy."""
+    return _metered(request, "cpu")
+
+
+@pytest.fixture
+def measure(
+    request: pytest.FixtureRequest, _measuring_alone: None, benchmark: Any, workbench: Workbench
+) -> Callable[..., Record]:
+    """`measure(compressed, meters=(...), isolated=False)`: a case beside its twin, once a test.
+
+    The record goes into pytest-benchmark's JSON and the closing table.
+    """
+    from gnnperf.records import to_json
+    from gnnperf.study.measure import DEFAULT_METERS, inference
+    from gnnperf.study.measure import measure as take
+
+    def measure_case(
+        compressed: Compressed, meters: Sequence[str] = DEFAULT_METERS, *, isolated: bool = False
+    ) -> Record:
+        if "gnnperf" in benchmark.extra_info:
+            raise GnnperfError(
+                f"{request.node.name}: measure() takes one case a test; parametrize the others"
+            )
+        seconds = latency_seconds(request.config, _CASE_LATENCY_SECONDS)
+        settings = {"allocator": workbench.allocator, "latency_seconds": seconds}
+        options = _meter_options(request.config, isolated)
+
+        def now() -> Record:
+            record = take(
+                compressed,
+                partial(_run_rounds, benchmark, seconds),
+                settings,
+                meters=meters,
+                options=options,
+            )
+            if "latency" not in meters:
+                # pytest-benchmark saves the record only beside something that it timed.
+                benchmark.pedantic(inference(compressed.shipped, compressed.twin.parts), rounds=5)
+            return record
+
+        decides = (compressed, meters, options, settings)
+        record = from_store_or(now, decides, request.config, benchmark, workbench.options.cache)
+        benchmark.extra_info["gnnperf"] = to_json(record)
+        request.config.stash[_RECORDS].append(record)
+        request.node.stash[RECORD] = record
+        return record
+
+    return measure_case
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Close the run with the table of cases."""
+    records, tables = config.stash[_RECORDS], config.stash[_TABLES]
+    comparisons = config.stash[_COMPARISONS]
+    if not (records or comparisons or tables):
+        return
+    from gnnperf.reports.table import closing_report
+
+    terminalreporter.section("gnnperf")
+    closing = closing_report(records, comparisons, tables).splitlines()
+    for line in (*closing, *unused_results(config)):
+        terminalreporter.write_line(line)

@@ -1,0 +1,308 @@
+"""All readings of a compressed model beside its dense twin, as one record."""
+
+from __future__ import annotations
+
+import io
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from gnnperf import codec
+from gnnperf.compression import Compressed, Deployed, deployed_state
+from gnnperf.errors import GnnperfError
+from gnnperf.meters import registry
+from gnnperf.meters.base import Readings, beside
+from gnnperf.meters.cost import parameter_readings
+from gnnperf.meters.latency import DeviceClock, Pair, cuda_clock
+from gnnperf.meters.memory.heap import LoadHeapMeter
+from gnnperf.records import Layer, Reading, Record, measured, unavailable
+from gnnperf.system.machine import describe_machine, git_commit, versions
+from gnnperf.training import Parts, Trained, evaluate
+
+RunPair = Callable[[Pair], None]
+"""Runs a pair's rounds: `Pair.run`, or pytest-benchmark's way."""
+
+
+# A simulation's time is no claim: few rounds will do.
+SIMULATED_ROUNDS, SIMULATED_SECONDS = 30, 1.0
+
+DEFAULT_METERS = ("scores", "size", "latency", "cost")
+"""What a case takes unless told otherwise: all that needs no window of seconds."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a pass needs to know besides the case."""
+
+    run_pair: RunPair
+    options: registry.MeterOptions
+
+
+def measure(
+    compressed: Compressed,
+    run_pair: RunPair,
+    provenance: dict[str, Any] | None = None,
+    *,
+    meters: Sequence[str] = DEFAULT_METERS,
+    options: registry.MeterOptions | None = None,
+) -> Record:
+    """Measure a case beside its twin, each meter in a pass of its own.
+
+    Args:
+        compressed: the model and its twin.
+        run_pair: runs the rounds of case and twin.
+        provenance: more of it, for the record.
+        meters: names in PASSES; raises GnnperfError for others.
+        options: how meters look; the GPUs in use are the model's.
+    """
+    unknown = [name for name in meters if name not in PASSES]
+    if unknown:
+        raise GnnperfError(f"unknown meters {unknown}; there are {', '.join(PASSES)}")
+    twin = compressed.twin
+    setting = Setting(
+        run_pair, replace(options or registry.MeterOptions(), gpus=gpus_of(_device(twin)))
+    )
+    readings: Readings = {}
+    for name in dict.fromkeys(meters):
+        readings.update(PASSES[name](compressed, setting))
+    readings.update(compressed.readings)
+    finetuned = compressed.finetuned
+    return Record(
+        workload=twin.workload,
+        recipe=compressed.recipe,
+        seed=twin.seed,
+        metric=twin.task.metric,
+        readings=readings,
+        layers={
+            name: Layer(parameter.numel(), int(torch.count_nonzero(parameter)))
+            for name, parameter in compressed.model.named_parameters()
+        },
+        coverage={n: (part.changed, part.total) for n, part in compressed.coverage.items()},
+        finetune={} if finetuned is None else {**asdict(finetuned), "kept": finetuned.kept},
+        provenance={**_provenance(twin), **(provenance or {})},
+    )
+
+
+def score_readings(compressed: Compressed) -> dict[str, Reading]:
+    """Every score of the test part for the case and its twin, and the drop of the headline one."""
+    twin = compressed.twin
+    mine = evaluate(compressed.model, twin.task, twin.parts.test)
+    dense = twin.test_scores()
+    metric = twin.task.metric
+    source = "test part"
+    return {
+        **{name: _finite(value, source) for name, value in mine.items()},
+        **{f"twin_{name}": _finite(value, source) for name, value in dense.items()},
+        f"{metric}_drop": _finite(
+            dense[metric] - mine[metric], f"twin's {metric} less the case's, {source}"
+        ),
+    }
+
+
+def _finite(value: float, source: str) -> Reading:
+    if math.isfinite(value):
+        return measured(value, "fraction", source)
+    return unavailable("fraction", source, f"it came out as {value}")
+
+
+def size_readings(compressed: Compressed) -> dict[str, Reading]:
+    """Parameters, non-zeros, and bytes of the file that was read back and compared bit for bit."""
+    state = compressed.state()
+    dense_bytes = len(torch_bytes(compressed.twin.model.state_dict()))
+    stored_bytes = verified_bytes(state)
+    return {
+        **parameter_readings(compressed.model.parameters()),
+        "model_bytes": measured(
+            len(torch_bytes(deployed_state(compressed.model))),
+            "bytes",
+            "torch.save of the case's state, without masks",
+        ),
+        "dense_bytes": measured(dense_bytes, "bytes", "torch.save of the twin's state"),
+        "stored_bytes": measured(stored_bytes, "bytes", "file, read back, equal bit for bit"),
+        "algorithm1_bytes": measured(
+            codec.algorithm1_bytes(state), "bytes", "the paper's Algorithm 1, not decodable"
+        ),
+        "size_ratio": measured(dense_bytes / stored_bytes, "ratio", "dense_bytes / stored_bytes"),
+    }
+
+
+def torch_bytes(state: dict[str, Tensor]) -> bytes:
+    """What `torch.save` writes for a state."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+def verified_bytes(state: codec.State) -> int:
+    """Bytes on disk of the sparse model state file; raises CodecError unless it decodes equal."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "state.gnnz"
+        codec.save(state, path)
+        difference = codec.first_difference(state, codec.load(path).state)
+        if difference is not None:
+            raise codec.CodecError(f"the stored state does not come back: {difference}")
+        return path.stat().st_size
+
+
+def latency_readings(compressed: Compressed, run_pair: RunPair) -> dict[str, Reading]:
+    """CPU and wall time of one inference over the test part, beside the twin's."""
+    twin = compressed.twin
+    device = _device(twin)
+    pair = Pair(
+        inference(compressed.shipped, twin.parts),
+        inference(twin.model, twin.parts),
+        seed=twin.seed,
+        clock=cuda_clock(device.index or 0) if device.type == "cuda" else DeviceClock(),
+    )
+    run_pair(pair)
+    readings = pair.readings()
+    switched_off = readings["cpu_ratio"].value is None
+    return readings if switched_off else {**readings, **simulated_readings(compressed)}
+
+
+def simulated_readings(compressed: Compressed) -> Readings:
+    """Time of a model that only simulates what is shipped, beside the twin's; else nothing."""
+    if compressed.deployed is None:
+        return {}
+    twin = compressed.twin
+    pair = Pair(
+        inference(compressed.model, twin.parts),
+        inference(twin.model, twin.parts),
+        seed=twin.seed,
+        rounds=SIMULATED_ROUNDS,
+    )
+    pair.run(time_limit_seconds=SIMULATED_SECONDS)
+    return {"simulated_cpu_ratio": pair.readings()["cpu_ratio"]}
+
+
+def meter_readings(kind: str, compressed: Compressed, setting: Setting) -> Readings:
+    """One kind of meter on one inference over the test part, then on the twin's."""
+    return beside(registry.meters(kind, setting.options), *_both(compressed))
+
+
+def memory_readings(compressed: Compressed, setting: Setting) -> Readings:
+    """Peak memory of one inference, and of loading the stored model and one inference."""
+    twin = compressed.twin
+    state = compressed.state()
+    with tempfile.TemporaryDirectory() as folder:
+        mine, dense = Path(folder) / "state.gnnz", Path(folder) / "state.pt"
+        codec.save(state, mine)
+        torch.save(twin.model.state_dict(), dense)
+        load = [
+            LoadAndInfer(path, read, deepcopy(model), twin.parts.test)
+            for path, read, model in (
+                (mine, _read_stored, compressed.shipped),
+                (dense, _read_dense, twin.model),
+            )
+        ]
+        return {
+            **meter_readings("memory", compressed, setting),
+            **beside([LoadHeapMeter(setting.options.isolated)], *load),
+        }
+
+
+def _both(compressed: Compressed) -> tuple[Inference, Inference]:
+    parts = compressed.twin.parts
+    mine, twin = inference(compressed.shipped, parts), inference(compressed.twin.model, parts)
+    return replace(mine, synchronized=True), replace(twin, synchronized=True)
+
+
+@dataclass(frozen=True)
+class Inference:
+    """A call that computes the model on all batches once.
+
+    Attributes:
+        synchronized: whether it waits for the device.
+    """
+
+    model: nn.Module
+    batches: Sequence[Data]
+    synchronized: bool = False
+
+    def __call__(self) -> None:
+        """Compute; the results are thrown away."""
+        with torch.inference_mode():
+            for batch in self.batches:
+                self.model(batch)
+        device = next(self.model.parameters()).device
+        if self.synchronized and device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+
+def inference(model: nn.Module, parts: Parts) -> Inference:
+    """A call that computes the model on the test part once."""
+    return Inference(model, parts.test)
+
+
+@dataclass(frozen=True)
+class LoadAndInfer:
+    """A call that reads a state from its file into the model, and computes it once."""
+
+    path: Path
+    read: Callable[[Path], dict[str, Tensor]]
+    model: nn.Module
+    batches: Sequence[Data]
+
+    def __call__(self) -> None:
+        """Load and compute; raises GnnperfError for a state that is not the model's."""
+        device = next(self.model.parameters()).device
+        state = self.read(self.path)
+        if isinstance(self.model, Deployed):
+            self.model.restore(state)
+        else:
+            self._load(state)
+        self.model.to(device)
+        Inference(self.model, self.batches, synchronized=True)()
+
+    def _load(self, state: dict[str, Tensor]) -> None:
+        # Masks are no part of what is stored; everything stored must find its place.
+        found = self.model.load_state_dict(state, strict=False, assign=True)
+        if found.unexpected_keys:
+            raise GnnperfError(f"the model has no place for {found.unexpected_keys}")
+
+
+def _read_stored(path: Path) -> dict[str, Any]:
+    return codec.load(path).state
+
+
+def _read_dense(path: Path) -> dict[str, Any]:
+    state: dict[str, Any] = torch.load(path, weights_only=True)
+    return state
+
+
+PASSES: dict[str, Callable[[Compressed, Setting], Readings]] = {
+    "scores": lambda compressed, setting: score_readings(compressed),
+    "size": lambda compressed, setting: size_readings(compressed),
+    "latency": lambda compressed, setting: latency_readings(compressed, setting.run_pair),
+    **{kind: partial(meter_readings, kind) for kind in registry.METERS},
+    "memory": memory_readings,
+}
+"""What a case can be asked for, each in a pass of its own."""
+
+
+def gpus_of(device: torch.device) -> tuple[int, ...]:
+    """The GPUs that a device means, as CUDA numbers them; none for the processor."""
+    return (device.index or 0,) if device.type == "cuda" else ()
+
+
+def _device(trained: Trained) -> torch.device:
+    return next(trained.model.parameters()).device
+
+
+def _provenance(trained: Trained) -> dict[str, Any]:
+    return {
+        "versions": versions(),
+        "git_commit": git_commit("."),
+        "machine": describe_machine(_device(trained)),
+        "data": trained.data,
+        "training": asdict(trained.report),
+    }

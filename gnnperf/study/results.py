@@ -1,0 +1,227 @@
+"""The store of finished cases: a stopped study goes on where it was.
+
+A result is found again only where all that decided it is the same; the file's name stands for
+that, and the file says it in words, so that a result that is not used has its reason.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from torch import Tensor
+
+import gnnperf
+from gnnperf.codec import State
+from gnnperf.compression import Compressed
+from gnnperf.errors import GnnperfError
+from gnnperf.meters.registry import MeterOptions
+from gnnperf.records import Record, from_json, to_json
+from gnnperf.system.files import atomic_write, locked
+from gnnperf.system.machine import describe_machine, versions
+from gnnperf.training.checkpoints import key_of
+from gnnperf.training.keys import code_digest, state_digest, tensors_digest
+
+IDENTITY = ("workload", "recipe", "seed", "meters")
+"""Which case it is; results that differ in the rest are older or newer ones of the same case."""
+
+
+class DamagedResultError(GnnperfError):
+    """A file of the store that does not hold what was written."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished case.
+
+    Attributes:
+        record: its readings.
+        round_seconds: wall time of each timed round, for pytest-benchmark's table.
+    """
+
+    record: Record
+    round_seconds: tuple[float, ...]
+
+
+def what_decides(
+    compressed: Compressed,
+    meters: Sequence[str],
+    options: MeterOptions,
+    settings: Mapping[str, Any],
+) -> dict[str, Any]:
+    """All that a case's record depends on, as plain data: by name, or in named groups.
+
+    Args:
+        compressed: the model and its twin.
+        meters: what is taken.
+        options: how meters look.
+        settings: whatever else the process was set to.
+    """
+    twin = compressed.twin
+    models = [compressed.model, twin.model, *filter(None, [compressed.deployed])]
+    decides = {
+        "workload": twin.workload,
+        "recipe": compressed.recipe,
+        "seed": twin.seed,
+        "meters": list(meters),
+        "the compressed model": _model_digest(compressed),
+        "the dense twin": f"{state_digest(twin.model)} {twin.model!r}",
+        "the models' sources": code_digest([type(m) for model in models for m in model.modules()]),
+        "the task": repr(twin.task),
+        "data": {"data's " + name: value for name, value in twin.data.items()},
+        "meter options": asdict(options),
+        "settings": dict(settings),
+        "gnnperf's sources": _sources_digest(),
+        "versions": versions(),
+        "machine": describe_machine(next(twin.model.parameters()).device),
+    }
+    # As it will be read again: without tuples.
+    plain: dict[str, Any] = json.loads(json.dumps(decides))
+    return plain
+
+
+def finished(
+    folder: Path,
+    decides: Mapping[str, Any],
+    measure: Callable[[], Result],
+    *,
+    resume: bool,
+    announce: Callable[[str], None],
+    note: Callable[[str], None],
+) -> tuple[Result, bool]:
+    """The case's result and whether it is from the store; else it is measured now and stored.
+
+    Runs that share a store measure one at a time.
+
+    Args:
+        folder: of the store.
+        decides: what `what_decides` says.
+        measure: takes the readings.
+        resume: whether a stored result may be used.
+        announce: told what the case waits for.
+        note: told why a stored one is not: what changed since.
+    """
+    path = _path(folder, decides)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    waiting = "waits for another run that measures, and shares this store"
+    with locked(folder / "measuring", lambda: announce(waiting)):
+        found = _stored(path) if resume else None
+        if found is not None:
+            return found, True
+        if resume and (reason := _why_not(path, decides)):
+            note(reason)
+        result = measure()
+        _write(path, decides, result)
+        return result, False
+
+
+def _path(folder: Path, decides: Mapping[str, Any]) -> Path:
+    identity = {name: decides[name] for name in IDENTITY}
+    case = f"{decides['workload']}-{decides['recipe']}-seed{decides['seed']}"
+    readable = quote(case, safe="@+=,~")[:150]
+    return folder / f"{readable}-{key_of(identity)}" / f"{key_of(decides)}.result"
+
+
+def _write(path: Path, decides: Mapping[str, Any], result: Result) -> None:
+    content = {
+        "decides": decides,
+        "record": to_json(result.record),
+        "round_seconds": result.round_seconds,
+    }
+    text = json.dumps(content)
+    atomic_write(path, (hashlib.sha256(text.encode()).hexdigest().encode(), b"\n", text.encode()))
+
+
+def _read(path: Path) -> tuple[dict[str, Any], Result]:
+    """What decided a stored result, and the result; raises DamagedResultError, OSError."""
+    digest, _, text = path.read_bytes().partition(b"\n")
+    if hashlib.sha256(text).hexdigest().encode() != digest:
+        raise DamagedResultError(f"the stored result {path} is damaged; delete it")
+    content = json.loads(text)
+    result = Result(from_json(content["record"]), tuple(content["round_seconds"]))
+    return content["decides"], result
+
+
+def _stored(path: Path) -> Result | None:
+    try:
+        return _read(path)[1]
+    except FileNotFoundError:
+        return None
+    except GnnperfError:
+        warnings.warn(f"the stored result {path} is damaged and is measured again", stacklevel=2)
+        return None
+
+
+def _why_not(path: Path, decides: Mapping[str, Any]) -> str:
+    """What changed since the newest other result of the case; empty where there is none."""
+    others = [other for other in path.parent.glob("*.result") if other != path]
+    for other in sorted(others, key=lambda file: file.stat().st_mtime, reverse=True):
+        with suppress(GnnperfError):  # A damaged one says nothing.
+            return ", ".join(_differences(_read(other)[0], decides))
+    return ""
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    before, now = _flat(old), _flat(new)
+    found = []
+    for name in dict.fromkeys([*now, *before]):
+        values = [str(side.get(name, "none")) for side in (before, now)]
+        if values[0] != values[1]:
+            short = all(len(value) <= _SHORT for value in values)
+            found.append(f"{name} {values[0]} -> {values[1]}" if short else f"{name} changed")
+    return found
+
+
+_SHORT = 40
+
+
+def _flat(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Groups resolved into what they hold."""
+    flat: dict[str, Any] = {}
+    for name, value in parts.items():
+        flat.update(value if isinstance(value, dict) else {name: value})
+    return flat
+
+
+def _model_digest(compressed: Compressed) -> str:
+    """Of what is computed, what is stored, and what the recipe says of itself."""
+    digest = hashlib.sha256()
+    for model in filter(None, (compressed.model, compressed.deployed)):
+        digest.update(f"{state_digest(model)} {model!r}".encode())
+    digest.update(tensors_digest(_tensors(compressed.state())).encode())
+    report = compressed.finetuned
+    trained = () if report is None else (report.best_epoch, report.epochs, report.validation)
+    # How long something took is no part of what was made.
+    readings = [(k, r) for k, r in compressed.readings.items() if r.unit != "seconds"]
+    digest.update(f"{trained} {readings} {dict(compressed.coverage)}".encode())
+    return digest.hexdigest()
+
+
+def _tensors(state: State) -> dict[str, Tensor]:
+    """A stored state as tensors alone."""
+    tensors: dict[str, Tensor] = {}
+    for name, value in state.items():
+        if isinstance(value, Tensor):
+            tensors[name] = value
+        else:
+            kind = f"{name} of {value.bits} bits: "
+            tensors[kind + "values"], tensors[kind + "scale"] = value.values, value.scale
+            tensors[kind + "zero point"] = value.zero_point
+    return tensors
+
+
+@functools.cache
+def _sources_digest() -> str:
+    folder = Path(gnnperf.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(f"{path.relative_to(folder)} ".encode() + path.read_bytes())
+    return digest.hexdigest()

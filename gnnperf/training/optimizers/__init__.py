@@ -1,0 +1,1 @@
+"""What takes the steps: the registry, and a file an optimizer of our own."""

@@ -1,0 +1,141 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from gnnperf.codec import same_state
+from gnnperf.datasets import DataOptions
+from gnnperf.errors import GnnperfError
+from gnnperf.recipes import compress
+from gnnperf.study.workbench import Workbench, WorkbenchOptions
+from gnnperf.system.files import FolderError
+from gnnperf.system.machine import find_device
+from gnnperf.workloads import WORKLOADS, Workload
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """The Cora workload with two epochs under its own name."""
+    workload = WORKLOADS["cora_node-spline"]
+    quick = replace(workload, train=replace(workload.train, epochs=2))
+    monkeypatch.setitem(WORKLOADS, "cora_node-spline", quick)
+    return quick
+
+
+def bench(cache):
+    return Workbench(
+        WorkbenchOptions(DataOptions("synthetic", None, cache), torch.device("cpu"), 1)
+    )
+
+
+def checkpoints(cache):
+    return sorted(path.name for path in (cache / "checkpoints").glob("*.ckpt"))
+
+
+def test_trained_once_and_read_the_next_time(tmp_path, quick):
+    first = bench(tmp_path).trained("cora_node-spline", 0)
+    second = bench(tmp_path).trained("cora_node-spline", 0)
+    assert len(checkpoints(tmp_path)) == 1
+    assert first.report == second.report
+    for name, value in first.model.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[name])
+
+
+def test_every_caller_has_a_model_of_its_own(synthetic_bench):
+    one, two = (synthetic_bench.trained("cora_node-spline", 0) for _ in range(2))
+    with torch.no_grad():
+        one.model.conv1.bias.add_(1)
+    assert not torch.equal(one.model.conv1.bias, two.model.conv1.bias)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda w: replace(w, train=replace(w.train, learning_rate=0.02)),
+        lambda w: replace(w, task=replace(w.task, held_out=800)),
+        lambda w: replace(w, model=lambda d: type(w.model(d))(d.features, d.classes, hidden=8)),
+    ],
+    ids=["settings", "task", "model"],
+)
+def test_what_decides_the_result_decides_the_key(tmp_path, quick, monkeypatch, change):
+    bench(tmp_path).trained("cora_node-spline", 0)
+    changed: Workload = change(quick)
+    monkeypatch.setitem(WORKLOADS, "cora_node-spline", changed)
+    bench(tmp_path).trained("cora_node-spline", 0)
+    bench(tmp_path).trained("cora_node-spline", 1)
+    assert len(checkpoints(tmp_path)) == 3
+
+
+def test_a_training_after_a_recipe_is_done_once(tmp_path, quick):
+    first = compress(bench(tmp_path).trained("cora_node-spline", 0), "layer@0.9+finetune")
+    second = compress(bench(tmp_path).trained("cora_node-spline", 0), "layer@0.9+finetune")
+    assert len(checkpoints(tmp_path)) == 2
+    assert first.finetuned == second.finetuned
+    assert same_state(first.state(), second.state())
+    compress(bench(tmp_path).trained("cora_node-spline", 0), "layer@0.8+finetune")
+    assert len(checkpoints(tmp_path)) == 3
+
+
+def test_a_damaged_checkpoint_is_trained_again(tmp_path, quick):
+    bench(tmp_path).trained("cora_node-spline", 0)
+    (path,) = (tmp_path / "checkpoints").glob("*.ckpt")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-5])
+    with pytest.warns(UserWarning, match="is damaged and is trained again"):
+        bench(tmp_path).trained("cora_node-spline", 0)
+    assert path.stat().st_size == len(whole)
+
+
+def test_the_source_of_the_data_is_in_the_name(tmp_path, quick):
+    assert bench(tmp_path).trained("cora_node-spline", 0).workload == "cora_node~synthetic-spline"
+    assert checkpoints(tmp_path)[0].startswith("cora_node~synthetic-spline-seed0-")
+
+
+def test_an_unknown_workload_is_refused(tmp_path):
+    with pytest.raises(
+        GnnperfError, match=r"unknown workload 'cora'; there are .*cora_node-spline"
+    ):
+        bench(tmp_path).trained("cora")
+
+
+def test_a_cache_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(FolderError, match="--gnnperf-cache"):
+        bench(tmp_path / "file" / "cache")
+
+
+def test_mean_accuracy_on_cora(real_data, shared_cache):
+    """At least 0.885 over seeds 0..9, as an honest run of this protocol reaches (real data)."""
+    options = DataOptions("real", real_data, shared_cache)
+    workbench = Workbench(WorkbenchOptions(options, torch.device("cpu"), 1))
+    scores = [
+        workbench.trained("cora_node-spline", seed).test_scores()["accuracy"] for seed in range(10)
+    ]
+    assert sum(scores) / len(scores) >= 0.885
+
+
+@pytest.mark.parametrize("name", ["gpu", "mps", "cuda:x", ""])
+def test_an_unknown_device_is_refused(name):
+    with pytest.raises(GnnperfError, match=f"unknown device '{name}'; choose auto, cpu"):
+        find_device(name)
+
+
+def test_a_gpu_that_is_not_there_is_refused():
+    with pytest.raises(GnnperfError, match="device cuda:99 is asked for, but torch sees"):
+        find_device("cuda:99")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
+def test_training_on_a_gpu(tmp_path, quick):
+    options = DataOptions("synthetic", None, tmp_path)
+    base = Workbench(WorkbenchOptions(options, torch.device("cuda"), 1)).trained(
+        "cora_node-spline", 0
+    )
+    assert base.test_scores()["accuracy"] > base.test_scores()["majority"]
+
+
+def test_training_on_after_a_recipe_takes_no_average():
+    workload = replace(WORKLOADS["proteins-hgpsl"], finetune=None)
+    settings = workload.finetune_settings()
+    assert workload.train.average == 0.99
+    assert (settings.average, settings.epochs) == (None, 30)
