@@ -13,6 +13,7 @@ from gnnperf import codec
 from gnnperf.codec import QuantizedTensor
 from gnnperf.recipes import compress, parse_recipe
 from gnnperf.study.measure import torch_bytes
+from gnnperf.study.presets import first_seed
 from gnnperf.workloads import PRUNING_WORKLOADS
 
 # The rule: bytes of torch.save of the dense state over bytes on disk, from this sparsity on, for
@@ -81,7 +82,7 @@ def interleaved(state, rounds):
 @pytest.mark.gnnperf_cases(
     workloads=PRUNING_WORKLOADS,
     recipes=lambda preset: [f"global@{s}" for s in sorted({0.0, *preset.sparsities})],
-    seeds=[0],
+    seeds=first_seed,
 )
 def test_pruned_models(case, trained, closing_row):
     base = trained(case.workload, case.seed)
@@ -120,8 +121,8 @@ def test_pruned_models(case, trained, closing_row):
 
 @pytest.mark.parametrize("workload", ["cora_node-spline", "cora_link-ness"])
 @pytest.mark.parametrize("bits", QUANTIZED_AT_LEAST)
-def test_pruned_and_quantized_models(workload, bits, trained, closing_row):
-    base = trained(workload, 0)
+def test_pruned_and_quantized_models(workload, bits, trained, preset, closing_row):
+    base = trained(workload, preset.seeds[0])
     dense_bytes = len(torch_bytes(base.model.state_dict()))
     state = {
         name: quantized(value, bits) if value.dim() >= 2 else value

@@ -19,7 +19,12 @@ def recipes(preset):
     return [f"gradual@{s}" for s in preset.select(quick=[0.9], default=preset.sparsities)]
 
 
-@pytest.mark.gnnperf_cases(workloads=workloads, recipes=recipes)
+def at_once(recipe):
+    pruned = f"global@{parse_recipe(recipe).argument}"
+    return [pruned, f"{pruned}+finetune"]
+
+
+@pytest.mark.gnnperf_cases(workloads=workloads, recipes=recipes, beside=at_once)
 def test_gradual(case, trained, measure, closing_row):
     base = trained(case.workload, case.seed)
     record = measure(compress(base, case.recipe), ("scores", "size"))
@@ -37,8 +42,7 @@ def test_gradual(case, trained, measure, closing_row):
         seed=record.seed,
         of=metric,
         dense=f"{record.value(f'twin_{metric}'):.3f}",
-        one_shot=score(f"global@{sparsity}"),
-        finetuned=score(f"global@{sparsity}+finetune"),
+        **dict(zip(("one_shot", "finetuned"), map(score, case.beside), strict=True)),
         gradual=f"{record.value(metric):.3f}",
         kept=record.finetune["kept"],
     )

@@ -7,7 +7,7 @@ from gnnperf.compression.pruning.magnitude import layer_masks, prune
 from gnnperf.recipes import compress, parse_recipe
 from gnnperf.study.measure import measure as take
 from gnnperf.study.measure import score_readings
-from gnnperf.study.presets import PRESETS
+from gnnperf.study.presets import first_seed
 from gnnperf.workloads import PRUNING_WORKLOADS
 
 # The rule: any one layer alone can lose half of its weights at this price.
@@ -21,7 +21,7 @@ def workloads(preset):
 @pytest.mark.gnnperf_cases(
     workloads=workloads,
     recipes=lambda preset: [f"global@{sparsity}" for sparsity in preset.sparsities],
-    seeds=[0],
+    seeds=first_seed,
 )
 def test_sparsity_of_layers(case, trained, closing_row):
     compressed = compress(trained(case.workload, case.seed), case.recipe)
@@ -42,16 +42,15 @@ def test_sparsity_of_layers(case, trained, closing_row):
     assert sum(zeros.values()) == pytest.approx(sparsity * total, abs=0.01 * total)
 
 
-@pytest.mark.gnnperf_cases(workloads=workloads, recipes=["layer@0"], seeds=[0])
-def test_sensitivity_of_layers(case, trained, pytestconfig, closing_row):
+@pytest.mark.gnnperf_cases(workloads=workloads, recipes=["layer@0"], seeds=first_seed)
+def test_sensitivity_of_layers(case, trained, preset, closing_row):
     base = trained(case.workload, case.seed)
     metric = base.task.metric
     dense = base.test_scores()[metric]
-    sparsities = PRESETS[pytestconfig.getoption("gnnperf_preset")].sparsities
     for name, weight in prunable(base.model).items():
         drops = {
             sparsity: score_readings(alone(base, name, sparsity))[f"{metric}_drop"].value
-            for sparsity in sparsities
+            for sparsity in preset.sparsities
         }
         closing_row(
             f"{metric} with one layer alone pruned, {base.workload} (dense: {dense:.3f})",

@@ -8,7 +8,6 @@ from gnnperf.compression.pruning.lottery import CONTROLS
 from gnnperf.gates.tickets import judge_tickets
 from gnnperf.recipes import compress
 from gnnperf.study.measure import score_readings
-from gnnperf.study.presets import PRESETS
 from gnnperf.workloads import PRUNING_WORKLOADS
 
 # The rule: a ticket that is not worth keeping loses more than this, on the mean of the seeds.
@@ -38,13 +37,15 @@ def tickets(preset):
     )
 
 
-def with_controls(recipe):
-    return [recipe, *(f"{recipe}{',' if ':' in recipe else ':'}{name}" for name in CONTROLS)]
+def controls(recipe):
+    return [f"{recipe}{',' if ':' in recipe else ':'}{name}" for name in CONTROLS]
 
 
 @pytest.mark.gnnperf_cases(
     workloads=workloads,
-    recipes=lambda preset: [text for ticket in tickets(preset) for text in with_controls(ticket)],
+    recipes=lambda preset: [
+        text for ticket in tickets(preset) for text in (ticket, *controls(ticket))
+    ],
 )
 def test_ticket(case, trained, measure):
     record = measure(compress(trained(case.workload, case.seed), case.recipe), ("scores", "size"))
@@ -53,24 +54,24 @@ def test_ticket(case, trained, measure):
     assert record.value(record.metric) > floor
 
 
-@pytest.mark.gnnperf_cases(workloads=workloads, recipes=tickets, seeds=[0])
-def test_verdict(case, trained, pytestconfig, closing_row):
-    preset = PRESETS[pytestconfig.getoption("gnnperf_preset")]
-    seeds = range(max(SEEDS_AT_LEAST, len(preset.seeds)))
-    bases = [trained(case.workload, seed) for seed in seeds]
+@pytest.mark.gnnperf_cases(
+    workloads=workloads, recipes=tickets, over_seeds=SEEDS_AT_LEAST, beside=controls
+)
+def test_verdict(case, trained, closing_row):
+    bases = [trained(case.workload, seed) for seed in case.seeds]
     metric = bases[0].task.metric
     dense = [base.test_scores()[metric] for base in bases]
-    ticket, *controls = (
+    ticket, *others = (
         [score_readings(compress(base, recipe))[metric].value for base in bases]
-        for recipe in with_controls(case.recipe)
+        for recipe in (case.recipe, *case.beside)
     )
-    scores_of = dict(zip(CONTROLS, controls, strict=True))
+    scores_of = dict(zip(CONTROLS, others, strict=True))
     verdict = judge_tickets(dense, ticket, scores_of)
     closing_row(
         "lottery tickets, mean over seeds",
         workload=bases[0].workload,
         recipe=case.recipe,
-        seeds=len(seeds),
+        seeds=len(bases),
         of=metric,
         dense=f"{statistics.fmean(dense):.4f}",
         ticket=f"{statistics.fmean(ticket):.4f}",

@@ -1,3 +1,37 @@
-"""pytest's side: one file each for what has the same name elsewhere."""
+"""pytest's side: a file for each thing, under the name that it has in the room it comes from.
 
-pytest_plugins = ["gnnperf.plugin.workbench"]
+Every pytest run of an environment imports these modules, so torch and all that needs it are
+imported inside the functions, when a test asks for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+
+from gnnperf.errors import GnnperfError
+
+pytest_plugins = [
+    f"gnnperf.plugin.{name}"
+    for name in ("workbench", "cases", "ahead", "results", "measure", "tables", "limits", "gate")
+]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None]:
+    """Show an error of ours as its one sentence."""
+    return (yield from _one_sentence())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None]:
+    """Show an error of ours as its one sentence."""
+    return (yield from _one_sentence())
+
+
+def _one_sentence() -> Generator[None]:
+    try:
+        return (yield)
+    except GnnperfError as error:
+        raise pytest.fail.Exception(str(error), pytrace=False) from None

@@ -1,4 +1,4 @@
-"""pytest's side in a fresh process: measure the cases asked for, and hand their records back."""
+"""In a fresh process: measure the cases asked for, and hand their records back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gnnperf.gates.fresh import hand_back, wanted_tests
-from gnnperf.plugin.gate import RECORD
+from gnnperf.plugin.shared import RECORD
 
 if TYPE_CHECKING:
     from gnnperf.records import Record

@@ -1,8 +1,4 @@
-"""pytest's side of the gates: their options, and what can be checked before anything runs.
-
-Every pytest run of an environment imports this module: nothing of the gates is imported before an
-option asks for it.
-"""
+"""The gates' options, and what can be checked before anything runs."""
 
 from __future__ import annotations
 
@@ -10,24 +6,11 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from gnnperf.errors import GnnperfError
-
-if TYPE_CHECKING:
-    from gnnperf.records import Record
-
-GATE_MARK = "gnnperf_gate"
-RECORD: pytest.StashKey[Record] = pytest.StashKey()
-"""Of a test's node: the record that it measured."""
-
-_LATENCY_SECONDS = (1.0, 2.5)
-"""Under a gate rounds last so long, at least and, but for 30 rounds, at most.
-
-One burst of another process then moves no median, and a case is measured in 4 s.
-"""
 
 
 class _GateAction(argparse.Action):
@@ -78,11 +61,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker; check options and baselines; take part where an option asks for it."""
-    config.addinivalue_line(
-        "markers",
-        f"{GATE_MARK}(latency='10%', score=0.02, ...): limits of the gate for these cases",
-    )
+    """Check options and baselines; take part where an option asks for it."""
     if config.getoption("gnnperf_again"):
         from gnnperf.plugin.again import Again
 
@@ -156,35 +135,3 @@ def _take_part(config: pytest.Config, mode: str | None, reports: dict[str, str |
     )
     run = GateRun(config, options, {} if mode is None else read_folder(folder))
     config.pluginmanager.register(run, "gnnperf-gate-run")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Check the limits in markers, whether or not a gate is asked for."""
-    for item in items:
-        if item.get_closest_marker(GATE_MARK) is not None:
-            try:
-                marked_limits(item)
-            except GnnperfError as error:
-                raise pytest.UsageError(str(error)) from error
-
-
-def marked_limits(item: pytest.Item) -> dict[str, float]:
-    """The limits that markers set for a test, the closest first; raises LimitError."""
-    from gnnperf.gates.limits import LimitError, parse_limits
-
-    found: dict[str, float] = {}
-    for mark in item.iter_markers(GATE_MARK):
-        where = f"{item.nodeid}: {GATE_MARK}"
-        if mark.args:
-            raise LimitError(
-                f"{where} takes limits by name, such as latency='10%', not {mark.args[0]!r}"
-            )
-        found = {**parse_limits(mark.kwargs, where), **found}
-    return found
-
-
-def latency_seconds(config: pytest.Config, otherwise: float) -> tuple[float, float]:
-    """How long the rounds of a case shall last in this run, at least and at most."""
-    options = ("gnnperf_gate", "gnnperf_accept", "gnnperf_again")
-    judged = any(config.getoption(option) for option in options)
-    return _LATENCY_SECONDS if judged else (0.0, otherwise)

@@ -1,4 +1,4 @@
-"""pytest's side of a run that gates, accepts or writes a report: its hooks."""
+"""A run that gates, accepts or writes a report: its hooks."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ from gnnperf.gates.verdicts import (
     judge_scores,
     seed_group,
 )
-from gnnperf.plugin.gate import RECORD, marked_limits
 from gnnperf.plugin.gone import GoneCase, WholeFiles, insert_gone
+from gnnperf.plugin.limits import marked_limits
+from gnnperf.plugin.shared import RECORD, announce
 from gnnperf.records import Record
 from gnnperf.reports import gates as reports
 
@@ -180,16 +181,13 @@ class GateRun:
         """Each case's records: one, or five where its ratios have no baseline to stand by."""
         measured = {test: [record] for test, record in records.items()}
         again = [test for test, r in records.items() if unsettled(r, self._baselines.get(test))]
-        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
         for number in range(2, LEAST_PROCESSES + 1):
             if not again:
                 break
-            if terminal is not None:
-                terminal.ensure_newline()
-                terminal.write_line(
-                    f"gnnperf: measuring {len(again)} cases in a fresh process, "
-                    f"{number} of {LEAST_PROCESSES}"
-                )
+            announce(
+                self._config,
+                f"measuring {len(again)} cases in a fresh process, {number} of {LEAST_PROCESSES}",
+            )
             fresh = self._fresh(again)
             for test, record in fresh.records.items():
                 measured[test].append(record)

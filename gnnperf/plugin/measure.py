@@ -1,7 +1,4 @@
-"""pytest's side of measuring: fixtures with meters behind them, and the tables at the end.
-
-Imported by every pytest run of an environment, as plugin.py is: nothing heavy at the top.
-"""
+"""Measuring: fixtures with meters behind them."""
 
 from __future__ import annotations
 
@@ -13,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gnnperf.errors import GnnperfError
-from gnnperf.plugin.gate import RECORD, latency_seconds
-from gnnperf.plugin.results import from_store_or, unused_results
+from gnnperf.plugin.results import from_store_or
+from gnnperf.plugin.rounds import latency_seconds, run_rounds
+from gnnperf.plugin.shared import RECORD
+from gnnperf.plugin.tables import COMPARISONS, RECORDS, TABLES
 
 if TYPE_CHECKING:
     from gnnperf.compression import Compressed
-    from gnnperf.meters.latency import Pair
     from gnnperf.meters.registry import MeterOptions
     from gnnperf.records import Reading, Record
     from gnnperf.study.workbench import Workbench
@@ -28,13 +26,10 @@ _LATENCY_SECONDS = 15.0
 _CASE_LATENCY_SECONDS = 2.5
 """The same for a case, of which a study has hundreds."""
 
-_RECORDS = pytest.StashKey["list[Record]"]()
-_COMPARISONS = pytest.StashKey["dict[str, dict[str, Reading]]"]()
-_TABLES = pytest.StashKey["dict[str, list[dict[str, object]]]"]()
 
-
-def add_meter_options(group: pytest.OptionGroup) -> None:
-    """Add them to the group of gnnperf's options."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How meters look."""
+    group = parser.getgroup("gnnperf", "compression of graph neural networks")
     group.addoption(
         "--gnnperf-energy",
         choices=("auto", "estimate", "off"),
@@ -52,11 +47,10 @@ def add_meter_options(group: pytest.OptionGroup) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse nonsense before anything runs, and begin the tables."""
+    """Refuse nonsense before anything runs."""
     watts = config.getoption("gnnperf_core_watts")
     if not 0 < watts < math.inf:
         raise pytest.UsageError(f"--gnnperf-core-watts {watts:g}: name a power above zero")
-    config.stash[_RECORDS], config.stash[_COMPARISONS], config.stash[_TABLES] = [], {}, {}
 
 
 @pytest.fixture(scope="session")
@@ -66,19 +60,6 @@ def _measuring_alone(pytestconfig: pytest.Config) -> None:
             "measuring under pytest-xdist is refused: processes side by side disturb each other's "
             "readings and pytest-benchmark switches itself off; run these cases without -n"
         )
-
-
-@pytest.fixture
-def closing_row(pytestconfig: pytest.Config) -> Callable[..., None]:
-    """`closing_row(title, **cells)`: a row of a table that is printed at the end of the run.
-
-    Rows of one title form one table; a cell is anything that has a `str`.
-    """
-
-    def add(title: str, **cells: object) -> None:
-        pytestconfig.stash[_TABLES].setdefault(title, []).append(cells)
-
-    return add
 
 
 @pytest.fixture
@@ -95,22 +76,12 @@ def latency(
         candidate: Callable[[], object], reference: Callable[[], object], **rounds: Any
     ) -> dict[str, Reading]:
         pair = Pair(candidate, reference, **rounds)
-        _run_rounds(benchmark, (0.0, _LATENCY_SECONDS), pair)
+        run_rounds(benchmark, (0.0, _LATENCY_SECONDS), pair)
         readings = pair.readings()
-        request.config.stash[_COMPARISONS][request.node.name] = readings
+        request.config.stash[COMPARISONS][request.node.name] = readings
         return readings
 
     return compare
-
-
-def _run_rounds(benchmark: Any, seconds: tuple[float, float], pair: Pair) -> None:
-    """For at least and at most so long, through pytest-benchmark, which so times the candidate."""
-    # Switched off, pytest-benchmark still calls the pair once: it must work all the same.
-    if not benchmark.disabled:
-        pair.warm_up()
-        least, most = seconds
-        pair.fit_into(most, least)
-    benchmark.pedantic(pair, setup=pair.before, teardown=pair.after, rounds=pair.rounds)
 
 
 def _meter_options(config: pytest.Config, isolated: bool) -> MeterOptions:
@@ -139,7 +110,7 @@ def _metered(request: pytest.FixtureRequest, kind: str) -> Callable[..., dict[st
         isolated: bool = False,
     ) -> dict[str, Reading]:
         readings = beside(meters(kind, _meter_options(request.config, isolated)), call, reference)
-        rows = request.config.stash[_TABLES].setdefault("readings, for one call", [])
+        rows = request.config.stash[TABLES].setdefault("readings, for one call", [])
         rows.extend(meter_rows(request.node.name, readings))
         return readings
 
@@ -196,7 +167,7 @@ def measure(
         def now() -> Record:
             record = take(
                 compressed,
-                partial(_run_rounds, benchmark, seconds),
+                partial(run_rounds, benchmark, seconds),
                 settings,
                 meters=meters,
                 options=options,
@@ -209,25 +180,8 @@ def measure(
         decides = (compressed, meters, options, settings)
         record = from_store_or(now, decides, request.config, benchmark, workbench.options.cache)
         benchmark.extra_info["gnnperf"] = to_json(record)
-        request.config.stash[_RECORDS].append(record)
+        request.config.stash[RECORDS].append(record)
         request.node.stash[RECORD] = record
         return record
 
     return measure_case
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    """Close the run with the table of cases."""
-    records, tables = config.stash[_RECORDS], config.stash[_TABLES]
-    comparisons = config.stash[_COMPARISONS]
-    if not (records or comparisons or tables):
-        return
-    from gnnperf.reports.table import closing_report
-
-    terminalreporter.section("gnnperf")
-    closing = closing_report(records, comparisons, tables).splitlines()
-    for line in (*closing, *unused_results(config)):
-        terminalreporter.write_line(line)

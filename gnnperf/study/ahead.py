@@ -14,20 +14,23 @@ import cloudpickle
 from tqdm import tqdm
 
 from gnnperf.recipes import compress, parse_recipe
-from gnnperf.study.cases import Case
+from gnnperf.study.cases import Training
 from gnnperf.study.workbench import Workbench, WorkbenchOptions
 from gnnperf.system.parallel import side_by_side, workers_end
 from gnnperf.training.checkpoints import NotCachedError, only_cached
 from gnnperf.workloads import WORKLOADS, find_workload
 
-Training = tuple[str, int, str | None]
+_Training = tuple[str, int, str | None]
 """Workload, seed and recipe; without a recipe, the dense base."""
 
 
 def train_ahead(
-    workbench: Workbench, cases: Iterable[Case], jobs: int, announce: Callable[[str], None]
+    workbench: Workbench,
+    trainings: Iterable[Training],
+    jobs: int,
+    announce: Callable[[str], None],
 ) -> None:
-    """Train what the cases need and the cache lacks, `jobs` processes side by side.
+    """Train what is asked for and the cache lacks, `jobs` processes side by side.
 
     One training alone is left to the case that needs it: starting processes would only delay it.
     So are trainings that fail, whose case then meets the same error and reports it. Raises
@@ -35,17 +38,17 @@ def train_ahead(
 
     Args:
         workbench: whose cache is filled; it learns the bases.
-        cases: in the order that they will be measured in.
+        trainings: in the order that they will be needed in.
         jobs: processes at a time.
         announce: told in one line what is trained.
     """
-    wanted = [(case.workload, case.seed, case.recipe) for case in dict.fromkeys(cases)]
-    bases: list[Training] = [(*base, None) for base in dict.fromkeys(c[:2] for c in wanted)]
-    after = [case for case in wanted if parse_recipe(case[2]).trains]
+    wanted = list(dict.fromkeys(trainings))
+    bases: list[_Training] = [(*base, None) for base in dict.fromkeys(t[:2] for t in wanted)]
+    after = [training for training in wanted if parse_recipe(training[2]).trains]
     with workers_end(jobs):
         # A recipe waits for its base: side by side, two processes would wait for the same one.
-        for what, trainings in (("bases", bases), ("trainings after recipes", after)):
-            missing = [training for training in trainings if not _cached(workbench, *training)]
+        for what, asked in (("bases", bases), ("trainings after recipes", after)):
+            missing = [training for training in asked if not _cached(workbench, *training)]
             if len(missing) > 1:
                 processes = min(jobs, len(missing))
                 announce(f"{len(missing)} {what} are missing, {processes} are trained at a time")
@@ -66,7 +69,7 @@ def _cached(workbench: Workbench, workload: str, seed: int, recipe: str | None) 
     return True
 
 
-def _train(options: WorkbenchOptions, trainings: Sequence[Training], jobs: int) -> None:
+def _train(options: WorkbenchOptions, trainings: Sequence[_Training], jobs: int) -> None:
     pickled = {name: _pickled(name) for name, _, _ in trainings}
     tasks = [
         (options, workload, seed, recipe)

@@ -8,15 +8,36 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Preset:
-    """Seeds and sparsities that experiments run over."""
+    """Seeds and sparsities that experiments run over.
+
+    Attributes:
+        name: what it is called.
+        seeds: the preset's own, or those that a person chose instead.
+        sparsities: shares of weights that pruning takes.
+        seeds_are_chosen: whether a person chose the seeds.
+    """
 
     name: str
     seeds: tuple[int, ...]
     sparsities: tuple[float, ...]
+    seeds_are_chosen: bool = False
 
     def select(self, *, default: Sequence[str], **by_name: Sequence[str]) -> Sequence[str]:
         """What is named for this preset, or the default."""
         return by_name.get(self.name, default)
+
+    def seeds_at_least(self, count: int) -> tuple[int, ...]:
+        """The seeds, filled up with 0, 1, 2 ... to so many; as they are where a person chose."""
+        if self.seeds_are_chosen:
+            return self.seeds
+        return (*self.seeds, *(s for s in range(count) if s not in self.seeds))[
+            : max(count, len(self.seeds))
+        ]
+
+
+def first_seed(preset: Preset) -> tuple[int, ...]:
+    """For what one seed shows as well as several."""
+    return preset.seeds[:1]
 
 
 PRESETS = {

@@ -86,8 +86,7 @@ def test_after_a_change_it_is_measured_again_and_the_reason_is_said(study, monke
 def test_a_damaged_result_is_measured_again_with_a_warning(study, tmp_path):
     study()
     (path,) = (tmp_path / "results").glob("*/*.result")
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-9])
+    path.write_bytes(path.read_bytes()[:-9])
     result = study("--gnnperf-resume")
     result.assert_outcomes(passed=1, warnings=1)
     result.stdout.fnmatch_lines(

@@ -19,7 +19,7 @@ def test_a_process_killed_in_the_middle_leaves_the_old_file(tmp_path):
     script = textwrap.dedent(f"""
         import os, signal
         from pathlib import Path
-        from gnnperf import files
+        from gnnperf.system import files
         os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)
         files.atomic_write(Path({str(tmp_path / "a")!r}), [b"new"] * 100000)
     """)

@@ -1,0 +1,83 @@
+"""The cases' trainings, done side by side before the first of them is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import pytest
+
+from gnnperf.plugin.shared import announce
+from gnnperf.plugin.workbench import WORKBENCH
+
+_NO_TEST_RUNS = ("collectonly", "setuponly", "setupplan", "benchmark_skip")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How many trainings go on at a time."""
+    group = parser.getgroup("gnnperf", "compression of graph neural networks")
+    group.addoption(
+        "--gnnperf-jobs",
+        type=int,
+        metavar="N",
+        help="missing models are trained ahead, N processes at a time (default: as many as cores; "
+        "1: each by the case that needs it)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse nonsense before anything runs."""
+    jobs = config.getoption("gnnperf_jobs")
+    if jobs is not None and jobs < 1:
+        raise pytest.UsageError(f"--gnnperf-jobs {jobs}: name at least one process")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Train what the selected cases need and the cache lacks."""
+    config = session.config
+    stopped = session.testsfailed and not config.getoption("continue_on_collection_errors")
+    if (
+        WORKBENCH not in config.stash
+        or stopped
+        or hasattr(config, "workerinput")
+        or any(map(config.getoption, _NO_TEST_RUNS))
+    ):
+        return
+    from gnnperf.study.ahead import train_ahead
+    from gnnperf.system.parallel import WorkersDiedError, default_jobs
+
+    workbench = config.stash[WORKBENCH]
+    jobs = config.getoption("gnnperf_jobs") or default_jobs(workbench.options.threads)
+    # One GPU serves one training at a time.
+    if jobs == 1 or workbench.options.device.type != "cpu":
+        return
+    trainings = [t for item in session.items for t in _trainings(item)]
+    with _uncaptured(config):
+        try:
+            train_ahead(workbench, trainings, jobs, lambda text: announce(config, text))
+        except WorkersDiedError as error:
+            announce(config, f"{error}; the rest is trained case by case")
+
+
+def _trainings(item: pytest.Item) -> tuple[tuple[str, int, str], ...]:
+    """What the case of a test needs; nothing where it has none, or will not run."""
+    from gnnperf.study.cases import Case, CaseOverSeeds
+
+    callspec = getattr(item, "callspec", None)
+    case = None if callspec is None else callspec.params.get("case")
+    if not isinstance(case, (Case, CaseOverSeeds)):
+        return ()
+    runs = "workbench" in getattr(item, "fixturenames", ())
+    return case.trainings() if runs and item.get_closest_marker("skip") is None else ()
+
+
+@contextmanager
+def _uncaptured(config: pytest.Config) -> Generator[None]:
+    """Let a progress bar through to the terminal."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if capture is None:
+        yield
+        return
+    with capture.global_and_fixture_disabled():
+        yield
