@@ -10,7 +10,7 @@ from gnnperf.recipes import compress
 from gnnperf.reports.paper import paper_figure
 from gnnperf.reports.table import human, human_bytes, with_interval
 from gnnperf.study.measure import score_readings
-from gnnperf.training.optimizers.registry import OPTIMIZERS
+from gnnperf.training.optimizers.registry import find_optimizer
 from gnnperf.workloads import find_workload
 
 WORKLOADS = ("proteins-gin", "bbbp-gin")
@@ -159,7 +159,7 @@ def test_training_cost(recipe, trained, preset, latency):
 
 def epoch(base, model, batches):
     """A call that trains the model for one epoch as `fit` does; nothing is validated or kept."""
-    optimizer = OPTIMIZERS[base.train.optimizer](model, base.train)
+    optimizer = find_optimizer(base.train.optimizer)(model, base.train)
 
     def call():
         model.train()

@@ -7,12 +7,12 @@ import pytest
 from gnnperf.compression.quantization.a2q.features import hold_ranges
 from gnnperf.compression.quantization.a2q.recipe import quantize_linears, row_counts
 from gnnperf.training import evaluate
-from gnnperf.training.optimizers.registry import OPTIMIZERS
+from gnnperf.training.optimizers.registry import find_optimizer
 
 
 def epoch(base, model, optimizer, after_step):
     """A call that trains on all batches and validates, as every epoch of a training does."""
-    optimizer = OPTIMIZERS[optimizer](model, base.train)
+    optimizer = find_optimizer(optimizer)(model, base.train)
 
     def run():
         model.train()

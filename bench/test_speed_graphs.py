@@ -15,7 +15,7 @@ from gnnperf.models.gin import GIN
 from gnnperf.models.gnnnet import GNNNet
 from gnnperf.models.hgpsl import HGPSL
 from gnnperf.training import GraphClassification, TrainSettings, prepared, seeded
-from gnnperf.training.optimizers.registry import OPTIMIZERS
+from gnnperf.training.optimizers.registry import find_optimizer
 
 
 class PlainGNNNet(nn.Module):
@@ -155,7 +155,7 @@ def relative_time(workbench, latency):
         ours = epoch(
             model,
             task,
-            OPTIMIZERS["adam"](model, settings),
+            find_optimizer("adam")(model, settings),
             ready.train[part],
             ready.validation[validation],
         )

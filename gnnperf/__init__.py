@@ -1,5 +1,58 @@
-"""What pruning and quantization do to a graph neural network, measured as pytest cases."""
+"""Measure what pruning and quantization do to a graph neural network.
 
+What is named here is public, and imported when it is first used: `import gnnperf` is cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gnnperf import codec as codec
+    from gnnperf.datasets import OwnDataset as OwnDataset
+    from gnnperf.models.fields import Fields as Fields
+    from gnnperf.recipes import compress as compress
+    from gnnperf.records import Record as Record
+    from gnnperf.study.measure import measure as measure
+    from gnnperf.training import GraphClassification as GraphClassification
+    from gnnperf.training import LinkPrediction as LinkPrediction
+    from gnnperf.training import NodeClassification as NodeClassification
+    from gnnperf.training import TrainSettings as TrainSettings
+    from gnnperf.workloads import Workload as Workload
+    from gnnperf.workloads import register_workload as register_workload
 
 __version__ = version("gnnperf")
+
+_PUBLIC = {
+    "Fields": "gnnperf.models.fields",
+    "GraphClassification": "gnnperf.training",
+    "LinkPrediction": "gnnperf.training",
+    "NodeClassification": "gnnperf.training",
+    "OwnDataset": "gnnperf.datasets",
+    "Record": "gnnperf.records",
+    "TrainSettings": "gnnperf.training",
+    "Workload": "gnnperf.workloads",
+    "codec": "gnnperf",
+    "compress": "gnnperf.recipes",
+    "measure": "gnnperf.study.measure",
+    "register_workload": "gnnperf.workloads",
+}
+"""Where each name comes from."""
+
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first asked for (PEP 562)."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'gnnperf' has no attribute {name!r}; it offers {__all__}")
+    if _PUBLIC[name] == __name__:
+        return import_module(f"{__name__}.{name}")
+    return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return [*__all__, "__version__"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -205,13 +206,23 @@ PRUNING_WORKLOADS = ("cora_node-spline", "cora_link-ness", "bbbp-gnnnet", "prote
 """The four that the paper prunes (sections 3.2 and 3.3)."""
 
 
-def register(workload: Workload) -> None:
+def register_workload(workload: Workload) -> None:
     """Add a project's own workload; raises GnnperfError when its name is taken by another."""
     if WORKLOADS.setdefault(workload.name, workload) is not workload:
         raise GnnperfError(
             f"a workload {workload.name!r} is registered already; "
             "give the dataset or the architecture another name"
         )
+
+
+def register(workload: Workload) -> None:
+    """The former name of `register_workload`."""
+    warnings.warn(
+        "gnnperf.workloads.register is now gnnperf.register_workload",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    register_workload(workload)
 
 
 def find_workload(name: str) -> Workload:

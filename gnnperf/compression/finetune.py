@@ -17,6 +17,6 @@ def finetune(compressed: Compressed) -> Compressed:
     """
     twin, model = compressed.twin, deepcopy(compressed.model)
     report = fit_cached(
-        twin, model, twin.finetune, variant="finetune", keep_start=True, after_step=hold_masks
+        twin, model, twin.finetune, by=__name__, keep_start=True, after_step=hold_masks
     )
     return replace(compressed, model=model, finetuned=report)

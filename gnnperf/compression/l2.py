@@ -36,7 +36,7 @@ def regularize(trained: Trained, recipe: str, rate: float) -> Compressed:
     optimizer = WITH_L2.get(settings.optimizer, settings.optimizer)
     model = trained.fresh()
     report = fit_cached(
-        trained, model, replace(settings, weight_decay=rate, optimizer=optimizer), variant="l2"
+        trained, model, replace(settings, weight_decay=rate, optimizer=optimizer), by=__name__
     )
     dense = dict(trained.model.named_parameters())
     coverage = {

@@ -16,7 +16,7 @@ from gnnperf.plugin.shared import announce
 if TYPE_CHECKING:
     from gnnperf.records import Record
 
-_UNUSED = pytest.StashKey["list[str]"]()
+_NOTES = pytest.StashKey["list[str]"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,14 +40,14 @@ def from_store_or(
 
     Args:
         measure: takes the readings, and has `benchmark` time something.
-        decides: arguments of `gnnperf.study.results.what_decides`.
+        decides: arguments of `gnnperf.study.results.record_decides`.
         config: of the run.
         benchmark: pytest-benchmark's fixture; it gets the rounds that a stored record was timed in.
         cache: folder that holds the store.
     """
     if benchmark.disabled:
         return measure()
-    from gnnperf.study.results import Result, finished, what_decides
+    from gnnperf.study.results import Result, finished, record_decides
 
     def take() -> Result:
         record = measure()
@@ -57,11 +57,11 @@ def from_store_or(
 
     result, stored = finished(
         cache / "results",
-        what_decides(*decides),
+        record_decides(*decides),
         take,
         resume=config.getoption("gnnperf_resume"),
         announce=lambda text: announce(config, text),
-        note=config.stash.setdefault(_UNUSED, []).append,
+        note=config.stash.setdefault(_NOTES, []).append,
     )
     if not stored:
         return result.record
@@ -79,10 +79,10 @@ def _replay(benchmark: Any, round_seconds: Sequence[float]) -> None:
         stats.update(seconds)
 
 
-def unused_results(config: pytest.Config) -> list[str]:
-    """Why stored results were not used, each reason once with the number of its cases."""
-    unused = config.stash.setdefault(_UNUSED, [])
+def notes_on_results(config: pytest.Config) -> list[str]:
+    """Why results were not taken or not kept, each reason once with the number of its cases."""
+    notes = config.stash.setdefault(_NOTES, [])
     return [
-        f"not resumed, measured again: {count} {'case' if count == 1 else 'cases'}, as {reason}"
-        for reason, count in Counter(unused).items()
+        f"{count} {'case' if count == 1 else 'cases'} {why}"
+        for why, count in Counter(notes).items()
     ]

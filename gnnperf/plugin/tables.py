@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gnnperf.plugin.results import unused_results
+from gnnperf.plugin.results import notes_on_results
 
 if TYPE_CHECKING:
     from gnnperf.records import Reading, Record
@@ -49,5 +49,5 @@ def pytest_terminal_summary(
 
     terminalreporter.section("gnnperf")
     closing = closing_report(records, comparisons, tables).splitlines()
-    for line in (*closing, *unused_results(config)):
+    for line in (*closing, *notes_on_results(config)):
         terminalreporter.write_line(line)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import functools
 import pickle
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import cloudpickle
 from tqdm import tqdm
 
+from gnnperf.errors import GnnperfError
 from gnnperf.recipes import compress, parse_recipe
 from gnnperf.study.cases import Training
 from gnnperf.study.workbench import Workbench, WorkbenchOptions
@@ -22,6 +22,8 @@ from gnnperf.workloads import WORKLOADS, find_workload
 
 _Training = tuple[str, int, str | None]
 """Workload, seed and recipe; without a recipe, the dense base."""
+_Failure = tuple[_Training, str]
+"""What could not be trained, and why."""
 
 
 def train_ahead(
@@ -33,14 +35,14 @@ def train_ahead(
     """Train what is asked for and the cache lacks, `jobs` processes side by side.
 
     One training alone is left to the case that needs it: starting processes would only delay it.
-    So are trainings that fail, whose case then meets the same error and reports it. Raises
-    WorkersDiedError when a process died.
+    So are trainings that fail: their reasons are announced, each once, and the case meets the same
+    error and reports it. Raises WorkersDiedError when a process died.
 
     Args:
         workbench: whose cache is filled; it learns the bases.
         trainings: in the order that they will be needed in.
         jobs: processes at a time.
-        announce: told in one line what is trained.
+        announce: told in a line what is trained, and what failed.
     """
     wanted = list(dict.fromkeys(trainings))
     bases: list[_Training] = [(*base, None) for base in dict.fromkeys(t[:2] for t in wanted)]
@@ -52,16 +54,17 @@ def train_ahead(
             if len(missing) > 1:
                 processes = min(jobs, len(missing))
                 announce(f"{len(missing)} {what} are missing, {processes} are trained at a time")
-                _train(workbench.options, missing, jobs)
+                for line in _told(_train(workbench.options, missing, jobs)):
+                    announce(line)
 
 
 def _cached(workbench: Workbench, workload: str, seed: int, recipe: str | None) -> bool:
     """Whether nothing needs to be trained, or nothing can be."""
     try:
+        if recipe is None:
+            return workbench.is_trained(workload, seed)
         with only_cached():
-            trained = workbench.trained(workload, seed)
-            if recipe is not None:
-                compress(trained, recipe)
+            compress(workbench.trained(workload, seed), recipe)
     except NotCachedError:
         return False
     except Exception:  # A project's own model raises anything; the case itself reports it.
@@ -69,36 +72,65 @@ def _cached(workbench: Workbench, workload: str, seed: int, recipe: str | None) 
     return True
 
 
-def _train(options: WorkbenchOptions, trainings: Sequence[_Training], jobs: int) -> None:
-    pickled = {name: _pickled(name) for name, _, _ in trainings}
-    tasks = [
-        (options, workload, seed, recipe)
-        for name, seed, recipe in trainings
-        if (workload := pickled[name]) is not None
-    ]
+def _train(
+    options: WorkbenchOptions, trainings: Sequence[_Training], jobs: int
+) -> Iterator[_Failure]:
+    """Fill the cache; gives what did not work, as it comes."""
+    pickled: dict[str, bytes | Exception] = {name: _pickled(name) for name, _, _ in trainings}
+    tasks = []
+    for name, seed, recipe in trainings:
+        workload = pickled[name]
+        if isinstance(workload, Exception):
+            why = f"the workload cannot be sent to another process: {_sentence(workload)}"
+            yield (name, seed, recipe), why
+        else:
+            tasks.append((options, name, workload, seed, recipe))
     # disable=None: only where stderr is a terminal.
     with tqdm(total=len(tasks), unit="training", disable=None) as bar:
-        for _ in side_by_side(_train_one, tasks, jobs):
+        for failure in side_by_side(_train_one, tasks, jobs):
             bar.update()
+            if failure is not None:
+                yield failure
 
 
-def _pickled(name: str) -> bytes | None:
-    """The workload for another process, which may not know a project's own; None: it cannot go."""
-    with suppress(Exception):  # Whatever a project's objects raise when they are pickled.
+def _pickled(name: str) -> bytes | Exception:
+    """The workload for another process, which may not know a project's own, or why it cannot go."""
+    try:
         content: bytes = cloudpickle.dumps(find_workload(name))
-        return content
+    except Exception as error:  # Whatever a project's objects raise when they are pickled.
+        return error
+    return content
+
+
+def _train_one(
+    options: WorkbenchOptions, name: str, workload: bytes, seed: int, recipe: str | None
+) -> _Failure | None:
+    """In a process of its own: fill the cache."""
+    try:
+        WORKLOADS[name] = pickle.loads(workload)
+        trained = _workbench(options).trained(name, seed)
+        if recipe is not None:
+            compress(trained, recipe)
+    except Exception as error:  # The case trains and meets the error again, where it is reported.
+        return (name, seed, recipe), _sentence(error)
     return None
 
 
-def _train_one(options: WorkbenchOptions, workload: bytes, seed: int, recipe: str | None) -> None:
-    """In a process of its own: fill the cache."""
-    # The case trains and meets the error again, where it can be reported.
-    with suppress(Exception):
-        found = pickle.loads(workload)
-        WORKLOADS[found.name] = found
-        trained = _workbench(options).trained(found.name, seed)
-        if recipe is not None:
-            compress(trained, recipe)
+def _sentence(error: Exception) -> str:
+    """The first line of an error, with its kind where it is none of ours."""
+    kind = "" if isinstance(error, GnnperfError) else f"{type(error).__name__}: "
+    return kind + (str(error).strip().partition("\n")[0] or "no reason given")
+
+
+def _told(failures: Iterable[_Failure]) -> Iterator[str]:
+    """A line a reason, with the first training that failed so and how many others did."""
+    by_reason: dict[str, list[_Training]] = {}
+    for training, reason in failures:
+        by_reason.setdefault(reason, []).append(training)
+    for reason, ((name, seed, recipe), *others) in by_reason.items():
+        first = f"{name}, seed {seed}" + f", {recipe}" * (recipe is not None)
+        more = f" (so did {len(others)} more)" if others else ""
+        yield f"a training ahead failed: {first}{more}: {reason}"
 
 
 @functools.cache

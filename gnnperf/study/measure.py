@@ -49,7 +49,7 @@ class Setting:
 
 def measure(
     compressed: Compressed,
-    run_pair: RunPair,
+    run_pair: RunPair = Pair.run,
     provenance: dict[str, Any] | None = None,
     *,
     meters: Sequence[str] = DEFAULT_METERS,

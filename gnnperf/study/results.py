@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -25,17 +26,14 @@ from gnnperf.compression import Compressed
 from gnnperf.errors import GnnperfError
 from gnnperf.meters.registry import MeterOptions
 from gnnperf.records import Record, from_json, to_json
-from gnnperf.system.files import atomic_write, locked
+from gnnperf.system.files import locked
 from gnnperf.system.machine import describe_machine, versions
-from gnnperf.training.checkpoints import key_of
-from gnnperf.training.keys import code_digest, state_digest, tensors_digest
+from gnnperf.system.sources import code_digest
+from gnnperf.system.store import DamagedFileError, key_of, read_checked, write_checked
+from gnnperf.training.keys import attributes_of, model_classes, state_digest, tensors_digest
 
 IDENTITY = ("workload", "recipe", "seed", "meters")
 """Which case it is; results that differ in the rest are older or newer ones of the same case."""
-
-
-class DamagedResultError(GnnperfError):
-    """A file of the store that does not hold what was written."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Result:
     round_seconds: tuple[float, ...]
 
 
-def what_decides(
+def record_decides(
     compressed: Compressed,
     meters: Sequence[str],
     options: MeterOptions,
@@ -74,7 +72,7 @@ def what_decides(
         "meters": list(meters),
         "the compressed model": _model_digest(compressed),
         "the dense twin": f"{state_digest(twin.model)} {twin.model!r}",
-        "the models' sources": code_digest([type(m) for model in models for m in model.modules()]),
+        "the models' sources": code_digest([c for model in models for c in model_classes(model)]),
         "the task": repr(twin.task),
         "data": {"data's " + name: value for name, value in twin.data.items()},
         "meter options": asdict(options),
@@ -103,23 +101,27 @@ def finished(
 
     Args:
         folder: of the store.
-        decides: what `what_decides` says.
+        decides: what `record_decides` says.
         measure: takes the readings.
         resume: whether a stored result may be used.
         announce: told what the case waits for.
-        note: told why a stored one is not: what changed since.
+        note: told why a stored one is not used, what changed since, or why the new one is not kept.
     """
     path = _path(folder, decides)
-    path.parent.mkdir(parents=True, exist_ok=True)
     waiting = "waits for another run that measures, and shares this store"
+    with suppress(OSError):  # Writing will meet it again, and say so.
+        path.parent.mkdir(parents=True, exist_ok=True)
     with locked(folder / "measuring", lambda: announce(waiting)):
-        found = _stored(path) if resume else None
+        found = _stored(path, decides) if resume else None
         if found is not None:
             return found, True
         if resume and (reason := _why_not(path, decides)):
-            note(reason)
+            note(f"not resumed, measured again, as {reason}")
         result = measure()
-        _write(path, decides, result)
+        try:
+            _write(path, decides, result)
+        except (OSError, GnnperfError) as error:
+            note(f"not kept in the cache, as {error}")
         return result, False
 
 
@@ -136,35 +138,43 @@ def _write(path: Path, decides: Mapping[str, Any], result: Result) -> None:
         "record": to_json(result.record),
         "round_seconds": result.round_seconds,
     }
-    text = json.dumps(content)
-    atomic_write(path, (hashlib.sha256(text.encode()).hexdigest().encode(), b"\n", text.encode()))
+    write_checked(path, json.dumps(content).encode())
 
 
 def _read(path: Path) -> tuple[dict[str, Any], Result]:
-    """What decided a stored result, and the result; raises DamagedResultError, OSError."""
-    digest, _, text = path.read_bytes().partition(b"\n")
-    if hashlib.sha256(text).hexdigest().encode() != digest:
-        raise DamagedResultError(f"the stored result {path} is damaged; delete it")
-    content = json.loads(text)
-    result = Result(from_json(content["record"]), tuple(content["round_seconds"]))
-    return content["decides"], result
-
-
-def _stored(path: Path) -> Result | None:
+    """What decided a stored result, and the result; raises GnnperfError, OSError."""
     try:
-        return _read(path)[1]
+        content = json.loads(bytes(read_checked(path)))
+        decides, record = dict(content["decides"]), from_json(content["record"])
+        seconds = tuple(float(second) for second in content["round_seconds"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedFileError(f"the stored result {path} is none ({error}); delete it") from error
+    if not all(0 <= second < math.inf for second in seconds) or not seconds:
+        raise DamagedFileError(f"the stored result {path} was timed in no rounds; delete it")
+    case = (decides.get("workload"), decides.get("recipe"), decides.get("seed"))
+    if case != (record.workload, record.recipe, record.seed):
+        raise DamagedFileError(f"the stored result {path} is of {record.case}; delete it")
+    return decides, Result(record, seconds)
+
+
+def _stored(path: Path, decides: Mapping[str, Any]) -> Result | None:
+    try:
+        found, result = _read(path)
     except FileNotFoundError:
         return None
     except GnnperfError:
-        warnings.warn(f"the stored result {path} is damaged and is measured again", stacklevel=2)
-        return None
+        found = {}
+    if found == decides:
+        return result
+    warnings.warn(f"the stored result {path} is damaged and is measured again", stacklevel=2)
+    return None
 
 
 def _why_not(path: Path, decides: Mapping[str, Any]) -> str:
     """What changed since the newest other result of the case; empty where there is none."""
     others = [other for other in path.parent.glob("*.result") if other != path]
     for other in sorted(others, key=lambda file: file.stat().st_mtime, reverse=True):
-        with suppress(GnnperfError):  # A damaged one says nothing.
+        with suppress(GnnperfError, OSError):  # A damaged one says nothing.
             return ", ".join(_differences(_read(other)[0], decides))
     return ""
 
@@ -195,7 +205,7 @@ def _model_digest(compressed: Compressed) -> str:
     """Of what is computed, what is stored, and what the recipe says of itself."""
     digest = hashlib.sha256()
     for model in filter(None, (compressed.model, compressed.deployed)):
-        digest.update(f"{state_digest(model)} {model!r}".encode())
+        digest.update(f"{state_digest(model)} {model!r} {attributes_of(model)}".encode())
     digest.update(tensors_digest(_tensors(compressed.state())).encode())
     report = compressed.finetuned
     trained = () if report is None else (report.best_epoch, report.epochs, report.validation)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from copy import deepcopy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import platformdirs
 import torch
@@ -16,10 +20,14 @@ from gnnperf.errors import GnnperfError
 from gnnperf.study.weights import load_weights, weights_digest
 from gnnperf.system.files import writable_folder
 from gnnperf.system.machine import find_device, settle_threads, tune_allocator
-from gnnperf.training import FitReport, Trained, evaluate, fit, prepared, seeded
-from gnnperf.training.checkpoints import Checkpoint, cached, key_of
-from gnnperf.training.keys import what_decides
+from gnnperf.system.store import key_of
+from gnnperf.training import FitReport, Parts, Trained, evaluate, fit, prepared, seeded
+from gnnperf.training.keys import training_decides
+from gnnperf.training.trained import cached_training
 from gnnperf.workloads import Workload, find_workload
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,9 @@ class Workbench:
         self.allocator = tune_allocator()
         self.options, self._show_progress = options, show_progress
         self._datasets: dict[str, Dataset] = {}
-        self._trained: dict[tuple[str, int], Trained] = {}
+        self._bases: OrderedDict[tuple[str, int], Trained] = OrderedDict()
+        # Architectures on one dataset share what a task makes of it for a seed.
+        self._splits: OrderedDict[tuple[str, str, int], Parts] = OrderedDict()
 
     def dataset(self, source: DatasetSource) -> Dataset:
         """The dataset, loaded at the first call; raises DataError."""
@@ -88,12 +98,50 @@ class Workbench:
         Its model is the caller's own copy. Raises GnnperfError for an unknown workload, DataError
         for data that cannot be had.
         """
-        if (name, seed) not in self._trained:
-            self._trained[name, seed] = self._base(find_workload(name), seed)
-        base = self._trained[name, seed]
+        base = _kept(self._bases, (name, seed), lambda: self._base(find_workload(name), seed))
         return replace(base, model=deepcopy(base.model))
 
+    def is_trained(self, name: str, seed: int) -> bool:
+        """Whether the cache has the base; nothing is split or trained. Raises as `trained`."""
+        return self._start(find_workload(name), seed).checkpoint.is_file()
+
     def _base(self, workload: Workload, seed: int) -> Trained:
+        start = self._start(workload, seed)
+        model = start.fresh()
+
+        def train() -> FitReport:
+            parts = start.split()
+            if workload.checkpoint is not None:
+                load_weights(model, workload.checkpoint)
+                return FitReport(0, 0, 0.0, evaluate(model, workload.task, parts.validation))
+            bar = start.name if self._show_progress else ""
+            return fit(model, workload.task, parts, workload.train, seed=seed, progress=bar)
+
+        report = cached_training(start.checkpoint, model, train)
+        # Another one than was trained, which may keep what it computed: the same from the cache.
+        ready = start.fresh().eval()
+        ready.load_state_dict(model.state_dict())
+        dataset = start.dataset
+        return Trained(
+            workload=start.name,
+            seed=seed,
+            model=ready,
+            task=workload.task,
+            split=start.split,
+            train=workload.train,
+            finetune=workload.finetune_settings(),
+            report=report,
+            data={
+                "dataset": dataset.key,
+                "source": dataset.source,
+                "origin": dataset.origin,
+                "fingerprint": dataset.fingerprint,
+            },
+            fresh=start.fresh,
+            checkpoints=start.checkpoint.parent,
+        )
+
+    def _start(self, workload: Workload, seed: int) -> _Start:
         dataset = self.dataset(workload.dataset)
         device = self.options.device
 
@@ -101,46 +149,53 @@ class Workbench:
             with seeded(draw):
                 return workload.model(dataset).to(device)
 
-        model = fresh()
-        graphs = [graph.to(device) for graph in dataset.graphs]
-        parts = prepared(model, workload.task.split(graphs, seed))
-        name = workload.id_on(dataset.key)
-        given = workload.checkpoint
-        key = key_of(
-            {
-                **what_decides(model, workload.task, workload.train, seed, dataset.fingerprint),
-                "workload": workload.name,
-                "checkpoint": None if given is None else weights_digest(given),
-            }
+        def split() -> Parts:
+            return workload.task.split([graph.to(device) for graph in dataset.graphs], seed)
+
+        model, name, given = fresh(), workload.id_on(dataset.key), workload.checkpoint
+        shared = (dataset.key, repr(workload.task), seed)
+        decides = training_decides(model, workload.task, workload.train, seed, dataset.fingerprint)
+        decides |= {
+            "workload": workload.name,
+            "checkpoint": None if given is None else weights_digest(given),
+        }
+        return _Start(
+            name,
+            dataset,
+            fresh,
+            functools.cache(lambda: prepared(model, _kept(self._splits, shared, split))),
+            self.options.cache / "checkpoints" / f"{name}-seed{seed}-{key_of(decides)}.ckpt",
         )
 
-        def train() -> Checkpoint:
-            if given is None:
-                bar = name if self._show_progress else ""
-                report = fit(model, workload.task, parts, workload.train, seed=seed, progress=bar)
-            else:
-                load_weights(model, given)
-                report = FitReport(0, 0, 0.0, evaluate(model, workload.task, parts.validation))
-            return {"state": model.state_dict(), "report": asdict(report)}
 
-        checkpoints = self.options.cache / "checkpoints"
-        checkpoint = cached(checkpoints / f"{name}-seed{seed}-{key}.ckpt", train)
-        model.load_state_dict(checkpoint["state"])
-        return Trained(
-            workload=name,
-            seed=seed,
-            model=model.eval(),
-            task=workload.task,
-            parts=parts,
-            train=workload.train,
-            finetune=workload.finetune_settings(),
-            report=FitReport(**checkpoint["report"]),
-            data={
-                "dataset": dataset.key,
-                "source": dataset.source,
-                "origin": dataset.origin,
-                "fingerprint": dataset.fingerprint,
-            },
-            fresh=fresh,
-            checkpoints=checkpoints,
-        )
+@dataclass(frozen=True)
+class _Start:
+    """A base before it is trained.
+
+    Attributes:
+        name: the workload's id on the data at hand.
+        dataset: loaded.
+        fresh: gives the untrained model, of this seed or of the one that it is given.
+        split: gives the prepared batches; done once.
+        checkpoint: where the trained weights lie, or will.
+    """
+
+    name: str
+    dataset: Dataset
+    fresh: Callable[..., nn.Module]
+    split: Callable[[], Parts]
+    checkpoint: Path
+
+
+_KEPT = 4
+"""How many bases, and how many splits of datasets, stay in memory."""
+
+
+def _kept(store: OrderedDict[K, V], key: K, make: Callable[[], V]) -> V:
+    """The value of a key, made where it is absent; those not used for longest go."""
+    if key not in store:
+        store[key] = make()
+    store.move_to_end(key)
+    while len(store) > _KEPT:
+        store.popitem(last=False)
+    return store[key]

@@ -36,7 +36,7 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def atomic_write(path: Path, parts: Iterable[bytes]) -> None:
+def atomic_write(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     """Write the parts one after the other, as `replacing` does."""
     with replacing(path) as temporary, open(temporary, "xb") as file:
         file.writelines(parts)

@@ -2,9 +2,10 @@
 
 from gnnperf.training.fit import FitReport, evaluate, fit, prepared, seeded
 from gnnperf.training.settings import TrainSettings
-from gnnperf.training.tasks.base import NodeClassification, Parts, Scores, Task
+from gnnperf.training.tasks.base import Parts, Scores, Task
 from gnnperf.training.tasks.graphs import GraphClassification
 from gnnperf.training.tasks.links import LinkPrediction
+from gnnperf.training.tasks.nodes import NodeClassification
 from gnnperf.training.trained import Trained, fit_cached
 
 __all__ = [

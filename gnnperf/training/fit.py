@@ -15,12 +15,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch_geometric.data import Data
 from tqdm import tqdm
 
-from gnnperf.training.optimizers.registry import OPTIMIZERS
+from gnnperf.training.optimizers.registry import find_optimizer
 from gnnperf.training.settings import TrainSettings
 from gnnperf.training.tasks.base import Parts, Scores, Task
-
-TRAINING_VERSION = 2
-"""Part of every checkpoint's key: raise it when the loop's results change."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +104,7 @@ def fit(
             either where stderr is no terminal.
     """
     started = time.perf_counter()
-    optimizer = OPTIMIZERS[settings.optimizer](model, settings)
+    optimizer = find_optimizer(settings.optimizer)(model, settings)
     # An optimizer with a method `end_epoch()` has a schedule of its own.
     end_epoch: Callable[[], None] = getattr(optimizer, "end_epoch", lambda: None)
     candidate, after_step = _with_average(model, settings, after_step)

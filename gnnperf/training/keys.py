@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
-import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -13,19 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from gnnperf.system.machine import versions
-from gnnperf.training.fit import TRAINING_VERSION
+from gnnperf.system.sources import code_digest, module_of
+from gnnperf.training.optimizers.registry import find_optimizer
 from gnnperf.training.settings import TrainSettings
 from gnnperf.training.tasks.base import Task
 
 
-def what_decides(
+def training_decides(
     model: nn.Module,
     task: Task,
     settings: TrainSettings,
     seed: int,
     data_fingerprint: str,
-    *,
-    hooks: Iterable[Callable[..., object]] = (),
+    code: Iterable[Any] = (),
 ) -> dict[str, Any]:
     """What decides how a training ends that begins with the model as it is now.
 
@@ -35,14 +33,21 @@ def what_decides(
         settings: epochs, rates, patience.
         seed: of split and training.
         data_fingerprint: of the whole dataset.
-        hooks: functions that the training calls; their source files count.
+        code: what else takes part: names of modules, functions that the training calls.
     """
+    taking_part = [
+        "gnnperf.training.fit",
+        type(task),
+        find_optimizer(settings.optimizer),
+        *model_classes(model),
+        *code,
+    ]
     return {
-        "training_version": TRAINING_VERSION,
         "task": repr(task),
         "settings": asdict(settings),
         "model": repr(model),
-        "code": code_digest([type(task), *map(type, model.modules()), *hooks]),
+        "attributes": attributes_of(model),
+        "code": code_digest(taking_part),
         "initial_weights": state_digest(model),
         "seed": seed,
         "data": data_fingerprint,
@@ -52,6 +57,41 @@ def what_decides(
         "threads": torch.get_num_threads(),
         "instruction_set": torch.backends.cpu.get_cpu_capability(),
     }
+
+
+def model_classes(model: nn.Module) -> set[type]:
+    """The classes of a model and its modules that are not torch's or PyG's own."""
+    classes = {type(module) for module in model.modules()}
+    libraries = ("torch", "torch_geometric")
+    return {kind for kind in classes if module_of(kind).partition(".")[0] not in libraries}
+
+
+def attributes_of(model: nn.Module) -> dict[str, str]:
+    """Plain values that modules keep beside their state, a rate of dropout say, by name."""
+    return {
+        f"{name}.{attribute}": text
+        for name, module in model.named_modules()
+        for attribute, value in sorted(vars(module).items())
+        # Hooks are numbered over the whole process.
+        if attribute not in _OF_ANY_MODULE and not attribute.endswith("_hooks")
+        if (text := _plain(value)) is not None
+    }
+
+
+_OF_ANY_MODULE = frozenset(vars(nn.Module()))
+
+
+def _plain(value: Any) -> str | None:
+    """The value as text; None for what has no text that is the same in every process."""
+    if value is None or isinstance(value, (bool, int, float, str, torch.dtype)):
+        return repr(value)
+    if isinstance(value, (list, tuple)):
+        return f"({', '.join(map(str, map(_plain, value)))})"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_plain(key)}: {_plain(item)}' for key, item in value.items())}}}"
+    if hasattr(value, "__qualname__"):
+        return f"{value.__module__}.{value.__qualname__}"
+    return None
 
 
 def state_digest(model: nn.Module) -> str:
@@ -67,17 +107,4 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
         digest.update(
             value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
         )
-    return digest.hexdigest()
-
-
-def code_digest(parts: Iterable[type | Callable[..., object]]) -> str:
-    """SHA-256 over source files of classes and functions, torch's and PyG's left to versions."""
-    modules = {part.__module__ for part in parts}
-    digest = hashlib.sha256()
-    for name in sorted(modules):
-        if name.partition(".")[0] not in ("torch", "torch_geometric"):
-            try:
-                digest.update(inspect.getsource(sys.modules[name]).encode())
-            except (KeyError, OSError, TypeError):  # Typed into a prompt: nothing to read.
-                digest.update(name.encode())
     return digest.hexdigest()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from gnnperf.training.checkpoints import Checkpoint, cached, key_of
+from gnnperf.system.store import key_of
+from gnnperf.training.checkpoints import Checkpoint, cached
 from gnnperf.training.fit import FitReport, evaluate, fit
-from gnnperf.training.keys import what_decides
+from gnnperf.training.keys import training_decides
 from gnnperf.training.settings import TrainSettings
 from gnnperf.training.tasks.base import Parts, Scores, Task
 
@@ -25,7 +27,7 @@ class Trained:
         seed: of initialisation, training and split.
         model: in eval mode, on its device.
         task: loss and scores.
-        parts: prepared batches on the model's device.
+        split: gives the prepared batches on the model's device; called when they are needed.
         train: settings that the base was trained with.
         finetune: settings for training on after a recipe.
         report: how the training went.
@@ -39,7 +41,7 @@ class Trained:
     seed: int
     model: nn.Module
     task: Task
-    parts: Parts
+    split: Callable[[], Parts]
     train: TrainSettings
     finetune: TrainSettings
     report: FitReport
@@ -47,9 +49,39 @@ class Trained:
     fresh: Callable[..., nn.Module]
     checkpoints: Path | None = None
 
+    @cached_property
+    def parts(self) -> Parts:
+        """Prepared batches on the model's device."""
+        return self.split()
+
     def test_scores(self) -> Scores:
         """Scores on the test part, computed now."""
         return evaluate(self.model, self.task, self.parts.test)
+
+
+def cached_training(
+    path: Path | None, model: nn.Module, train: Callable[[], FitReport]
+) -> FitReport:
+    """Leave `model` trained, in eval mode: from its checkpoint, or by `train` now.
+
+    Args:
+        path: of the checkpoint, named by all that decides the result; None: none is kept.
+        model: takes the weights.
+        train: trains it in place, and says how that went.
+    """
+    if path is None:
+        report = train()
+    else:
+
+        def make() -> Checkpoint:
+            report = train()
+            return {"state": model.state_dict(), "report": asdict(report)}
+
+        checkpoint = cached(path, make)
+        model.load_state_dict(checkpoint["state"])
+        report = FitReport(**checkpoint["report"])
+    model.eval()
+    return report
 
 
 def fit_cached(
@@ -57,41 +89,36 @@ def fit_cached(
     model: nn.Module,
     settings: TrainSettings,
     *,
-    variant: str,
-    hooks: tuple[Callable[..., object], ...] = (),
+    by: str,
+    variant: str = "",
     **options: Any,
 ) -> FitReport:
     """`fit` a model on the base's task, parts and seed, from the cache where it was done before.
 
     Args:
         trained: the base.
-        model: trained in place. All that decides its training lies in its state, its `repr`, the
-            source files of its modules, and the arguments here.
+        model: trained in place. All that decides its training lies in its state, its `repr` and
+            plain attributes, the sources of its modules, and the arguments here.
         settings: epochs, rates, patience.
-        variant: what the hooks do, where their source does not say it all: a schedule's numbers.
-        hooks: functions whose source files decide the result too.
-        options: `fit`'s own (keep_start, after_step ...).
+        by: `__name__` of the module that asks: its source and all that it imports count.
+        variant: what no source says: a schedule's numbers.
+        options: `fit`'s own (keep_start, after_step ...); the sources of callables count too.
     """
 
-    def train() -> Checkpoint:
-        report = fit(model, trained.task, trained.parts, settings, seed=trained.seed, **options)
-        return {"state": model.state_dict(), "report": asdict(report)}
+    path = None
+    if trained.checkpoints is not None:
+        code = [by, *filter(callable, options.values())]
+        fingerprint = trained.data["fingerprint"]
+        key = key_of(
+            {
+                **training_decides(model, trained.task, settings, trained.seed, fingerprint, code),
+                "variant": variant,
+                "options": {name: o for name, o in options.items() if not callable(o)},
+            }
+        )
+        path = trained.checkpoints / f"{trained.workload}-seed{trained.seed}-{key}.ckpt"
 
-    if trained.checkpoints is None:
-        return FitReport(**train()["report"])
-    called = [option for option in options.values() if callable(option)]
-    decides = what_decides(
-        model,
-        trained.task,
-        settings,
-        trained.seed,
-        trained.data["fingerprint"],
-        hooks=[*hooks, *called],
-    )
-    plain = {name: option for name, option in options.items() if not callable(option)}
-    key = key_of({**decides, "variant": variant, "options": plain})
-    name = f"{trained.workload}-seed{trained.seed}-{key}.ckpt"
-    checkpoint = cached(trained.checkpoints / name, train)
-    model.load_state_dict(checkpoint["state"])
-    model.eval()
-    return FitReport(**checkpoint["report"])
+    def train() -> FitReport:
+        return fit(model, trained.task, trained.parts, settings, seed=trained.seed, **options)
+
+    return cached_training(path, model, train)

@@ -12,7 +12,7 @@ from torch import nn
 from torch_geometric.data import Data
 from gnnperf.datasets import OwnDataset
 from gnnperf.training import NodeClassification, TrainSettings
-from gnnperf.workloads import Workload, register
+from gnnperf.workloads import Workload, register_workload
 
 class Net(nn.Module):
     def __init__(self):
@@ -26,7 +26,7 @@ def graphs():
     x = torch.randn(300, 8, generator=torch.Generator().manual_seed(0))
     return [Data(x=x, edge_index=torch.empty(2, 0, dtype=torch.long), y=(x[:, 0] > 0).long())]
 
-register(Workload(OwnDataset("mine", graphs), "net", NodeClassification(held_out=100),
+register_workload(Workload(OwnDataset("mine", graphs), "net", NodeClassification(held_out=100),
     lambda data: Net(), TrainSettings(epochs=60, learning_rate=0.05)))
 """
 
@@ -125,7 +125,36 @@ def test_an_error_is_reported_by_the_case_that_needs_the_training(
     result = project("test_ahead.py", f"--gnnperf-cache={tmp_path}", "--gnnperf-jobs=2")
     assert in_turn == [4]
     result.assert_outcomes(passed=2, failed=2)
-    result.stdout.fnmatch_lines(["*mat1 and mat2 shapes cannot be multiplied*"])
+    result.stdout.fnmatch_lines(
+        [
+            "gnnperf: a training ahead failed: mine-net, seed 0 (so did 1 more): "
+            "RuntimeError: mat1 and mat2 shapes cannot be multiplied*",
+            "*mat1 and mat2 shapes cannot be multiplied*",
+        ]
+    )
+
+
+def test_a_workload_that_cannot_be_pickled_says_so(pytester, project, tmp_path, in_turn):
+    pytester.makeconftest(
+        f"LOCK = __import__('threading').Lock()\n{OWN}".replace("Net()", "(LOCK, Net())[1]")
+    )
+    pytester.makepyfile(
+        test_ahead="""
+        import pytest
+
+        @pytest.mark.gnnperf_cases(workloads=["mine-net"], recipes=["layer@0"], seeds=[0, 1])
+        def test_it(case, trained):
+            trained(case.workload, case.seed)
+        """
+    )
+    result = project("test_ahead.py", f"--gnnperf-cache={tmp_path}", "--gnnperf-jobs=2")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "gnnperf: a training ahead failed: mine-net, seed 0 (so did 1 more): the workload "
+            "cannot be sent to another process: TypeError: cannot pickle *"
+        ]
+    )
 
 
 def test_processes_that_die_leave_the_work_to_the_cases(project, monkeypatch):

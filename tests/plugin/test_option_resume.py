@@ -78,7 +78,7 @@ def test_after_a_change_it_is_measured_again_and_the_reason_is_said(study, monke
     result = study("--gnnperf-resume", "--gnnperf-energy=off")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
-        ["not resumed, measured again: 1 case, as energy auto -> off, threads 1 -> 2"]
+        ["1 case not resumed, measured again, as energy auto -> off, threads 1 -> 2"]
     )
     result.stdout.no_fnmatch_line("*before, *")
 

@@ -42,3 +42,30 @@ def test_nonsense_is_refused(project, seeds):
     result.stderr.fnmatch_lines(
         [f"ERROR: --gnnperf-seeds '{seeds}' is no list like 0,1,2 or 0..9*"]
     )
+
+
+def test_a_case_over_seeds_gets_all_of_them(project, pytester):
+    pytester.makepyfile(
+        test_wanted="""
+        import pytest
+
+        @pytest.mark.gnnperf_cases(
+            workloads=["cora_node-spline"], recipes=["global@0.5"], over_seeds=3
+        )
+        def test_it(case): ...
+        """
+    )
+    for options, seeds in (["--gnnperf-seeds=7,8"], "7,8"), ([], "0,1,2"):
+        result = project("test_wanted.py", *options, "--collect-only", "-q")
+        result.stdout.fnmatch_lines([f"*-seeds{seeds}]", "1 test* collected *"])
+
+
+def test_the_preset_fixture_has_them(project, pytester):
+    pytester.makepyfile(
+        test_wanted="""
+        def test_it(preset):
+            assert preset.seeds == (7, 8)
+            assert preset.name == "smoke"
+        """
+    )
+    project("test_wanted.py", "--gnnperf-seeds=7,8").assert_outcomes(passed=1)

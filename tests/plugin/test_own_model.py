@@ -12,13 +12,13 @@ from torch_geometric.data import Data
 from gnnperf.datasets import OwnDataset
 from gnnperf.models.fields import Fields
 from gnnperf.training import NodeClassification, TrainSettings
-from gnnperf.workloads import Workload, register
+from gnnperf.workloads import Workload, register_workload
 
 def graphs():
     x = torch.randn(300, 8, generator=torch.Generator().manual_seed(0))
     return [Data(x=x, edge_index=torch.empty(2, 0, dtype=torch.long), y=(x[:, 0] > 0).long())]
 
-register(Workload(OwnDataset("mine", graphs), "linear", NodeClassification(held_out=100),
+register_workload(Workload(OwnDataset("mine", graphs), "linear", NodeClassification(held_out=100),
     lambda data: Fields(nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 2)), "x"),
     TrainSettings(epochs=60, learning_rate=0.05)))
 """
@@ -29,7 +29,7 @@ from torch_geometric.data import Data
 from torch_geometric.nn import GIN, MLP, global_add_pool
 from gnnperf.datasets import OwnDataset
 from gnnperf.training import GraphClassification, TrainSettings
-from gnnperf.workloads import Workload, register
+from gnnperf.workloads import Workload, register_workload
 
 def ring(n, label):
     node = torch.arange(n)
@@ -44,7 +44,7 @@ class Net(torch.nn.Module):
     def forward(self, data):
         return self.head(global_add_pool(self.gnn(data.x, data.edge_index), data.batch))
 
-register(Workload(OwnDataset("mine", [ring(5 + i % 7, i % 2) for i in range(60)]), "gin",
+register_workload(Workload(OwnDataset("mine", [ring(5 + i % 7, i % 2) for i in range(60)]), "gin",
     GraphClassification(batch_size=16), lambda data: Net(), TrainSettings(20, 0.01)))
 """
 
@@ -56,11 +56,11 @@ from torch_geometric.transforms import RandomNodeSplit
 from gnnperf.datasets import OwnDataset
 from gnnperf.models.fields import Fields
 from gnnperf.training import NodeClassification, TrainSettings
-from gnnperf.workloads import Workload, register
+from gnnperf.workloads import Workload, register_workload
 
 torch.manual_seed(0)
 data = FakeDataset(1, avg_num_nodes=5_000, avg_degree=8, task="node", transform=RandomNodeSplit())
-register(Workload(OwnDataset("mine", data), "gcn", NodeClassification(),
+register_workload(Workload(OwnDataset("mine", data), "gcn", NodeClassification(),
     lambda d: Fields(GCN(d.features, 16, 2, d.classes), "x", "edge_index"), TrainSettings(3, 0.01)))
 """
 

@@ -1,4 +1,5 @@
 import json
+import math
 import threading
 import time
 from dataclasses import replace
@@ -10,8 +11,10 @@ from gnnperf.compression import Compressed
 from gnnperf.meters.registry import MeterOptions
 from gnnperf.recipes import compress
 from gnnperf.records import Record, measured
-from gnnperf.study.results import Result, finished, what_decides
+from gnnperf.study import results
+from gnnperf.study.results import Result, finished, record_decides
 from gnnperf.system.machine import describe_machine
+from gnnperf.system.store import read_checked, write_checked
 
 DECIDES = {
     "workload": "a-b",
@@ -64,7 +67,7 @@ def test_another_key_gives_its_reason(tmp_path, change, reason):
     notes = []
     ask(tmp_path)
     assert ask(tmp_path, DECIDES | change, lambda: result(0.7), notes=notes)[0] == result(0.7)
-    assert notes == [reason]
+    assert notes == [f"not resumed, measured again, as {reason}"]
     assert ask(tmp_path) == (result(), True)
 
 
@@ -93,7 +96,50 @@ def test_a_damaged_file_is_measured_again(tmp_path, content):
     path.write_bytes(content)
     with pytest.warns(UserWarning, match="is damaged and is measured again"):
         assert ask(tmp_path) == (result(), False)
-    assert json.loads(path.read_bytes().partition(b"\n")[2])["record"]["recipe"] == "global@0.5/x"
+    assert json.loads(bytes(read_checked(path)))["record"]["recipe"] == "global@0.5/x"
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"round_seconds": []},
+        {"round_seconds": ["x"]},
+        {"round_seconds": [-1.0]},
+        {"round_seconds": [math.inf]},
+        {"round_seconds": 3},
+        {"decides": {}},
+        {"decides": 5},
+        {"record": {}},
+    ],
+    ids=str,
+)
+def test_a_sealed_lie_is_measured_again(tmp_path, lie):
+    ask(tmp_path)
+    (path,) = tmp_path.rglob("*.result")
+    content = json.loads(bytes(read_checked(path)))
+    write_checked(path, json.dumps(content | lie).encode())
+    with pytest.warns(UserWarning, match="is damaged and is measured again"):
+        assert ask(tmp_path) == (result(), False)
+
+
+def test_another_recipes_record_is_not_taken(tmp_path):
+    ask(tmp_path)
+    (path,) = tmp_path.rglob("*.result")
+    content = json.loads(bytes(read_checked(path)))
+    content["record"]["recipe"] = "global@0.9"
+    write_checked(path, json.dumps(content).encode())
+    with pytest.warns(UserWarning, match="is damaged and is measured again"):
+        assert ask(tmp_path) == (result(), False)
+
+
+def test_what_cannot_be_kept_is_a_result_all_the_same(tmp_path, monkeypatch):
+    def full(path, content):
+        raise OSError(28, "No space left on device", str(path))
+
+    notes = []
+    monkeypatch.setattr(results, "write_checked", full)
+    assert ask(tmp_path, notes=notes) == (result(), False)
+    assert "No space left on device" in notes[0]
 
 
 def test_two_runs_measure_one_at_a_time_and_say_what_they_wait_for(tmp_path):
@@ -123,7 +169,7 @@ def test_two_runs_measure_one_at_a_time_and_say_what_they_wait_for(tmp_path):
 
 def test_what_decides_is_plain_and_follows_the_model(spline_base):
     def decides(compressed):
-        return what_decides(compressed, ["scores"], MeterOptions(gpus=()), {})
+        return record_decides(compressed, ["scores"], MeterOptions(gpus=()), {})
 
     compressed = compress(spline_base, "global@0.5")
     assert decides(compressed) == decides(compress(spline_base, "global@0.5"))

@@ -8,10 +8,9 @@ import textwrap
 import pytest
 import torch
 
+from gnnperf.system.store import DamagedFileError
 from gnnperf.training.checkpoints import (
-    DamagedCheckpointError,
     cached,
-    key_of,
     load_checkpoint,
     save_checkpoint,
 )
@@ -44,7 +43,7 @@ def test_any_flipped_bit_is_seen(tmp_path, at):
     path = tmp_path / "a.ckpt"
     save_checkpoint(path, CHECKPOINT)
     damage(path, at)
-    with pytest.raises(DamagedCheckpointError, match=r"a\.ckpt is damaged; delete it"):
+    with pytest.raises(DamagedFileError, match=r"a\.ckpt is damaged; delete it"):
         load_checkpoint(path)
 
 
@@ -66,7 +65,7 @@ def test_pickles_are_not_executed(tmp_path):
     for content in (pickle.dumps(Bomb()), pickle.dumps({"a": 1})):
         path = tmp_path / "a.ckpt"
         path.write_bytes(hashlib.sha256(content).digest() + content)
-        with pytest.raises(DamagedCheckpointError):
+        with pytest.raises(DamagedFileError):
             load_checkpoint(path)
     assert not (tmp_path / "executed").exists()
 
@@ -97,6 +96,16 @@ def test_two_processes_make_it_once(tmp_path):
     assert (tmp_path / "made").read_text() == "x"
 
 
-def test_the_key_is_decided_by_every_setting():
-    assert key_of({"a": 1, "b": 2}) == key_of({"b": 2, "a": 1})
-    assert key_of({"a": 1}) != key_of({"a": 2})
+def test_what_cannot_be_saved_is_used_all_the_same(tmp_path, monkeypatch):
+    def full(path, content):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("gnnperf.training.checkpoints.write_checked", full)
+    with pytest.warns(UserWarning, match=r"cannot be kept: .*No space left on device"):
+        assert cached(tmp_path / "a.ckpt", lambda: CHECKPOINT) == CHECKPOINT
+
+
+def test_what_is_there_needs_no_lock(tmp_path, monkeypatch):
+    save_checkpoint(tmp_path / "a.ckpt", CHECKPOINT)
+    monkeypatch.setattr("gnnperf.training.checkpoints.locked", None)
+    assert cached(tmp_path / "a.ckpt", lambda: None)["report"] == {"epochs": 3}

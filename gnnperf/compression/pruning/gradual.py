@@ -74,8 +74,8 @@ def prune_gradually(trained: Trained, recipe: str, sparsity: float) -> Compresse
         trained,
         model,
         settings,
+        by=__name__,
         variant=f"gradual {sparsity!r} over {ramp} epochs",
-        hooks=(global_masks,),
         first_epoch=ramp,
         after_step=GradualPruning(sparsity, ramp, len(trained.parts.train)),
     )

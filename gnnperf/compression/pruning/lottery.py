@@ -132,7 +132,7 @@ def _start(trained: Trained, epoch: int, draw: int) -> nn.Module:
     model: nn.Module = trained.fresh(draw)
     if epoch:
         settings = replace(trained.train, epochs=epoch)
-        fit_cached(trained, model, settings, variant="rewinding point", first_epoch=epoch)
+        fit_cached(trained, model, settings, by=__name__, first_epoch=epoch)
     return model
 
 
@@ -153,7 +153,7 @@ def _train(
     model = deepcopy(start)
     attach_masks(model, masks)
     settings = replace(trained.train, epochs=trained.train.epochs - ticket.rewind)
-    report = fit_cached(trained, model, settings, variant="lottery", after_step=hold_masks)
+    report = fit_cached(trained, model, settings, by=__name__, after_step=hold_masks)
     return model, report
 
 

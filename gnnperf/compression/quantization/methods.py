@@ -14,9 +14,8 @@ from gnnperf.compression.compressed import Compressed, Coverage
 from gnnperf.compression.quantization.agreement import agreement_readings
 from gnnperf.compression.quantization.export import export
 from gnnperf.compression.quantization.fake_quantize import QuantizerSettings
-from gnnperf.compression.quantization.gradients import GRADIENTS, clipped
-from gnnperf.compression.quantization.grid import affine_grid
-from gnnperf.compression.quantization.observers import RANGES, percentile_reach
+from gnnperf.compression.quantization.gradients import GRADIENTS
+from gnnperf.compression.quantization.observers import RANGES
 from gnnperf.compression.quantization.protection import Protection, with_degree_shares
 from gnnperf.compression.quantization.quantize import calibrate, quantized
 from gnnperf.training import FitReport, Trained, TrainSettings, fit_cached
@@ -75,12 +74,10 @@ def train_quantized(
     """
     model, coverage, train = ready_to_train(trained, configuration, spare_nodes)
     report = fit_cached(
-        replace(trained, parts=replace(trained.parts, train=train)),
+        replace(trained, split=lambda: replace(trained.parts, train=train)),
         model,
         training_settings(trained, configuration.bits),
-        variant="quantized",
-        # One function of each file that decides and holds no module.
-        hooks=(calibrate, clipped, percentile_reach, affine_grid),
+        by=__name__,
         keep_start=True,
     )
     return _compressed(trained, recipe, model, coverage, report)

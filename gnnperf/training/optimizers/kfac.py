@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import Linear
 
+from gnnperf.training.settings import TrainSettings
+
 LINEARS = (nn.Linear, Linear)
 """What counts as a linear layer; PyG's own is no `nn.Linear`."""
 
@@ -110,3 +112,8 @@ def _keep(layer: _Layer, gradient: Tensor) -> None:
 def _take_off(handles: Iterable[Any]) -> None:
     for handle in handles:
         handle.remove()
+
+
+def kfac_adam(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
+    """For the registry of optimizers."""
+    return KfacAdam(model, lr=settings.learning_rate, weight_decay=settings.weight_decay)

@@ -113,9 +113,9 @@ def test_rewinding_goes_back_to_that_epoch_of_the_dense_training(spline_base, st
     # The same steps once more, by hand.
     model = trained.fresh()
     from gnnperf.training import seeded
-    from gnnperf.training.optimizers.registry import OPTIMIZERS
+    from gnnperf.training.optimizers.registry import find_optimizer
 
-    optimizer = OPTIMIZERS["adam"](model, trained.train)
+    optimizer = find_optimizer("adam")(model, trained.train)
     with seeded(trained.seed):
         for _ in range(2):
             optimizer.zero_grad()

@@ -34,7 +34,7 @@ def base():
         seed=0,
         model=model,
         task=GraphClassification(batch_size=6),
-        parts=parts,
+        split=lambda: parts,
         train=settings,
         finetune=settings,
         report=FitReport(0, 0, 0.0, {}),

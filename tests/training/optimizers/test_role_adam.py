@@ -6,7 +6,7 @@ from torch import nn
 from torch_geometric.data import Data
 
 from gnnperf.training import NodeClassification, Parts, TrainSettings, fit
-from gnnperf.training.optimizers.registry import OPTIMIZERS
+from gnnperf.training.optimizers.registry import OPTIMIZERS, find_optimizer
 from gnnperf.training.optimizers.role_adam import HALVED_EVERY_EPOCHS, ROLE_RATES
 from gnnperf.training.tasks.base import auxiliary_loss
 
@@ -27,7 +27,7 @@ class Stepped(nn.Module):
 
 def test_every_parameter_has_its_roles_rate_and_weights_alone_decay():
     model = Stepped()
-    optimizer = OPTIMIZERS["role-adam"](model, SETTINGS)
+    optimizer = find_optimizer("role-adam")(model, SETTINGS)
     rates = {
         id(p): (g["lr"], g["weight_decay"]) for g in optimizer.param_groups for p in g["params"]
     }
@@ -41,7 +41,7 @@ def test_every_parameter_has_its_roles_rate_and_weights_alone_decay():
 def test_fit_halves_all_rates_every_fifty_epochs(monkeypatch, epochs, factor):
     assert HALVED_EVERY_EPOCHS == 50
     made = []
-    factory = OPTIMIZERS["role-adam"]
+    factory = find_optimizer("role-adam")
     monkeypatch.setitem(
         OPTIMIZERS, "role-adam", lambda *args: made.append(factory(*args)) or made[-1]
     )
@@ -58,7 +58,7 @@ def test_without_roles_it_is_adamw():
     one, two = nn.Linear(3, 2), nn.Linear(3, 2)
     two.load_state_dict(one.state_dict())
     for model, name in ((one, "role-adam"), (two, "adamw")):
-        optimizer = OPTIMIZERS[name](model, SETTINGS)
+        optimizer = find_optimizer(name)(model, SETTINGS)
         model(torch.ones(4, 3)).square().sum().backward()
         optimizer.step()
     assert torch.equal(one.weight, two.weight)

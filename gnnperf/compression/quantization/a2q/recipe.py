@@ -19,7 +19,6 @@ from gnnperf.compression.quantization.a2q.features import (
     hold_ranges,
     row_range,
 )
-from gnnperf.compression.quantization.a2q.function import quantize
 from gnnperf.compression.quantization.a2q.linear import A2QLinear
 from gnnperf.compression.quantization.a2q.memory import MemoryLoss
 from gnnperf.compression.quantization.a2q.packing import pack_rows
@@ -30,7 +29,6 @@ from gnnperf.compression.quantization.quantize import with_linears
 from gnnperf.compression.quantization.sites import LINEARS, replace_module, weight_coverage
 from gnnperf.records import Reading, measured
 from gnnperf.training import Trained, TrainSettings, fit_cached
-from gnnperf.training.optimizers.role_adam import role_adam
 
 GROUPS = 1000
 MEMORY_WEIGHT, MEMORY_TARGET_KIB = 1e-3, 1.0
@@ -63,8 +61,7 @@ def a2q(trained: Trained, recipe: str, bits: int) -> Compressed:
         trained,
         model,
         training_settings(trained.train),
-        variant="a2q",
-        hooks=(role_adam, quantize),
+        by=__name__,
         after_step=hold_ranges,
         progress=f"{trained.workload}-{recipe}",
     )

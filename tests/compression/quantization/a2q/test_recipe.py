@@ -60,7 +60,7 @@ def gin_base(synthetic_bench):
         seed=0,
         model=model,
         task=GraphClassification(batch_size=8),
-        parts=Parts(batches[:1] * 2, batches[1:2], batches[2:]),
+        split=lambda: Parts(batches[:1] * 2, batches[1:2], batches[2:]),
         train=brief,
         finetune=brief,
         report=None,
@@ -185,7 +185,7 @@ def test_a_fixed_graph_has_steps_by_node(gin_base):
     task = NodeClassification(held_out=20)
     with seeded(0):
         model = GCN(5, 2, hidden=4).eval()
-    base = replace(gin_base, model=model, task=task, parts=task.split([graph], 0))
+    base = replace(gin_base, model=model, task=task, split=lambda: task.split([graph], 0))
     base = replace(base, train=TrainSettings(epochs=3, learning_rate=0.01))
     compressed = compress(base, "a2q@4")
     layers = room.a2q_layers(compressed.model)
@@ -239,7 +239,7 @@ def test_nan_features_are_refused_and_nothing_is_lost(gin_base, tmp_path):
     batch.x[0, 0] = float("nan")
     parts = replace(gin_base.parts, train=[batch])
     with pytest.raises(QuantizationError, match="NaN or infinite"):
-        compress(replace(gin_base, parts=parts, checkpoints=tmp_path), "a2q@4")
+        compress(replace(gin_base, split=lambda: parts, checkpoints=tmp_path), "a2q@4")
     assert not list(tmp_path.glob("*.ckpt"))
 
 
