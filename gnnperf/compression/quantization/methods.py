@@ -56,17 +56,15 @@ def parse_configuration(text: str) -> Configuration:
     return Configuration(int(match[1]), match[2] or DEFAULT_CONFIGURATION)
 
 
-def quantize_after_training(
-    trained: Trained, recipe: str, configuration: Configuration
-) -> Compressed:
+def quantize_after_training(trained: Trained, configuration: Configuration) -> Compressed:
     """Learn the ranges from the training part, and change no weight."""
     model, coverage = quantized(trained.model, trained.parts.train[0], configuration.quantizers())
     calibrate(model, trained.parts.train)
-    return _compressed(trained, recipe, model, coverage)
+    return _compressed(trained, model, coverage)
 
 
 def train_quantized(
-    trained: Trained, recipe: str, configuration: Configuration, spare_nodes: bool = False
+    trained: Trained, configuration: Configuration, spare_nodes: bool = False
 ) -> Compressed:
     """Train the quantized model on from the calibrated base, ranges and weights together.
 
@@ -83,7 +81,7 @@ def train_quantized(
         hooks=(calibrate, clipped, percentile_reach, affine_grid),
         keep_start=True,
     )
-    return _compressed(trained, recipe, model, coverage, report)
+    return _compressed(trained, model, coverage, report)
 
 
 def training_settings(trained: Trained, bits: int) -> TrainSettings:
@@ -112,14 +110,13 @@ def protection(bits: int) -> Protection:
     return Protection(low=0.1 if bits <= FEW_BITS else 0.0, change=0.1)
 
 
-def train_protected(trained: Trained, recipe: str, configuration: Configuration) -> Compressed:
+def train_protected(trained: Trained, configuration: Configuration) -> Compressed:
     """`train_quantized` with Degree-Quant's protection."""
-    return train_quantized(trained, recipe, configuration, spare_nodes=True)
+    return train_quantized(trained, configuration, spare_nodes=True)
 
 
 def _compressed(
     trained: Trained,
-    recipe: str,
     model: nn.Module,
     coverage: Coverage,
     report: FitReport | None = None,
@@ -127,7 +124,6 @@ def _compressed(
     deployed = export(model)
     return Compressed(
         trained,
-        recipe,
         model,
         coverage,
         report,
