@@ -68,6 +68,7 @@ def test_verdict(case, trained, closing_row):
     """One case a workload: what a ticket has to reach depends on how many there are."""
     bases = [trained(case.workload, seed) for seed in case.seeds]
     metric = bases[0].task.metric
+    note = getattr(bases[0].task, "deviation_note", "")
     dense = [base.test_scores()[metric] for base in bases]
 
     def scores(recipe):
@@ -85,7 +86,7 @@ def test_verdict(case, trained, closing_row):
     for ticket, verdict in judge_tickets(found).items():
         mine = found[ticket]
         closing_row(
-            "lottery tickets, mean over seeds",
+            "lottery tickets, mean over seeds" + (note and f"; p {note}"),
             workload=bases[0].workload,
             recipe=ticket,
             seeds=len(bases),

@@ -21,7 +21,9 @@ from gnnperf.compression.pruning.structured import narrow
 from gnnperf.compression.quantization.a2q.recipe import a2q, parse_bits
 from gnnperf.compression.quantization.methods import (
     ABOUT_ARGUMENT,
+    ABOUT_TRAINING,
     parse_configuration,
+    parse_training,
     quantize_after_training,
     train_protected,
     train_quantized,
@@ -96,14 +98,14 @@ METHODS: dict[str, Method] = {
         finetunes=False,
     ),
     "qat": Method(
-        f"quantization-aware training; {ABOUT_ARGUMENT}",
-        parse_configuration,
+        f"quantization-aware training; {ABOUT_TRAINING}",
+        parse_training,
         train_quantized,
         finetunes=False,
     ),
     "dq": Method(
-        f"Degree-Quant: quantization-aware training that spares nodes; {ABOUT_ARGUMENT}",
-        parse_configuration,
+        f"Degree-Quant: quantization-aware training that spares nodes; {ABOUT_TRAINING}",
+        parse_training,
         train_protected,
         finetunes=False,
     ),

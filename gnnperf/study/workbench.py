@@ -11,6 +11,7 @@ import platformdirs
 import torch
 from torch import nn
 
+from gnnperf.compression.finite import weights_fault
 from gnnperf.datasets import DataOptions, Dataset, DatasetSource, Mode
 from gnnperf.errors import GnnperfError
 from gnnperf.study.weights import load_weights, weights_digest
@@ -126,6 +127,11 @@ class Workbench:
         checkpoints = self.options.cache / "checkpoints"
         checkpoint = cached(checkpoints / f"{name}-seed{seed}-{key}.ckpt", train)
         model.load_state_dict(checkpoint["state"])
+        if fault := weights_fault(model):
+            raise GnnperfError(
+                f"{name}, seed {seed}: {fault} in the dense model; lower the learning rate of its "
+                "training, or mend its data or its checkpoint"
+            )
         return Trained(
             workload=name,
             seed=seed,

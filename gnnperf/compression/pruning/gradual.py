@@ -84,5 +84,5 @@ def prune_gradually(trained: Trained, sparsity: float) -> Compressed:
         model,
         coverage_of(masks_of(model)),
         finetuned=report,
-        readings=training_readings(trained, report),
+        readings=training_readings(trained, report, model),
     )

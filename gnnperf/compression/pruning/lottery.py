@@ -109,7 +109,7 @@ def lottery_ticket(trained: Trained, ticket: Ticket) -> Compressed:
     if ticket.control == "random-init":
         start = _start(trained, ticket.rewind, trained.seed + _REDRAWN)
     model, report = _train(trained, ticket, start, masks)
-    readings = training_readings(trained, report)
+    readings = training_readings(trained, report, model)
     return Compressed(trained, model, coverage_of(masks), readings=readings)
 
 

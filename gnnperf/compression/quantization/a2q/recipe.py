@@ -32,6 +32,7 @@ from gnnperf.compression.quantization.sites import (
     watching,
     weight_coverage,
 )
+from gnnperf.compression.retraining import training_readings
 from gnnperf.records import Reading, measured
 from gnnperf.training import Trained, TrainSettings, fit_cached
 from gnnperf.training.optimizers.role_adam import role_adam
@@ -79,7 +80,11 @@ def a2q(trained: Trained, bits: int) -> Compressed:
         weight_coverage(layers),
         report,
         deployed,
-        {**bit_readings(model, test), **agreement_readings(model, deployed, test)},
+        {
+            **training_readings(trained, report),
+            **bit_readings(model, test),
+            **agreement_readings(model, deployed, test),
+        },
     )
 
 
