@@ -15,7 +15,7 @@ from gnnperf.system.parallel import side_by_side, workers_end
 
 @dataclass(frozen=True)
 class BaseReport:
-    """One trained base."""
+    """One trained base; `deviation_note` is what its task says of deviations over seeds."""
 
     workload: str
     seed: int
@@ -23,6 +23,7 @@ class BaseReport:
     metric: str
     scores: dict[str, float]
     wall_seconds: float
+    deviation_note: str = ""
 
 
 def train_bases(
@@ -56,12 +57,16 @@ def train_base(options: WorkbenchOptions, workload: str, seed: int) -> BaseRepor
         metric=trained.task.metric,
         scores=trained.test_scores(),
         wall_seconds=trained.report.wall_seconds,
+        deviation_note=getattr(trained.task, "deviation_note", ""),
     )
 
 
 def report_table(reports: Sequence[BaseReport]) -> str:
     """A row a workload: parameters, headline score over the seeds, majority, training time."""
     rows = []
+    # A star for the first note, two for the second.
+    notes = [*dict.fromkeys(report.deviation_note for report in reports if report.deviation_note)]
+    marks = {"": "", **{note: " " + "*" * number for number, note in enumerate(notes, start=1)}}
     for name in dict.fromkeys(report.workload for report in reports):
         mine = [report for report in reports if report.workload == name]
         metric = mine[0].metric
@@ -73,11 +78,12 @@ def report_table(reports: Sequence[BaseReport]) -> str:
                 name,
                 mine[0].parameters,
                 metric,
-                f"{statistics.fmean(scores):.3f} +- {spread:.3f}",
+                f"{statistics.fmean(scores):.3f} +- {spread:.3f}{marks[mine[0].deviation_note]}",
                 f"{statistics.fmean(majority):.3f}" if majority else "-",
                 f"{statistics.fmean(r.wall_seconds for r in mine):.1f}",
                 len(mine),
             )
         )
     headers = ("workload", "parameters", "score", "mean +- std", "majority", "seconds", "seeds")
-    return tabulate(rows, headers=headers, disable_numparse=True)
+    table = tabulate(rows, headers=headers, disable_numparse=True)
+    return "\n".join([table, *(f"{marks[note].strip()} {note}" for note in notes)])

@@ -25,6 +25,7 @@ from gnnperf.meters.cost import parameter_readings
 from gnnperf.meters.latency import DeviceClock, Pair, cuda_clock
 from gnnperf.meters.memory.heap import LoadHeapMeter
 from gnnperf.records import Layer, Reading, Record, measured, unavailable
+from gnnperf.study.finite import require_finite
 from gnnperf.system.machine import describe_machine, git_commit, versions
 from gnnperf.training import Parts, Trained, evaluate
 
@@ -63,10 +64,13 @@ def measure(
         provenance: more of it, for the record.
         meters: names in PASSES; raises GnnperfError for others.
         options: how meters look; the GPUs in use are the model's.
+
+    Raises NotFiniteError, before anything is measured, where case or twin holds or gives NaN.
     """
     unknown = [name for name in meters if name not in PASSES]
     if unknown:
         raise GnnperfError(f"unknown meters {unknown}; there are {', '.join(PASSES)}")
+    require_finite(compressed)
     twin = compressed.twin
     setting = Setting(
         run_pair, replace(options or registry.MeterOptions(), gpus=gpus_of(_device(twin)))
@@ -87,13 +91,23 @@ def measure(
             for name, parameter in compressed.model.named_parameters()
         },
         coverage={n: (part.changed, part.total) for n, part in compressed.coverage.items()},
-        finetune={} if finetuned is None else {**asdict(finetuned), "kept": finetuned.kept},
+        finetune={} if finetuned is None else {**asdict(finetuned), "kept": compressed.kept},
         provenance={**_provenance(twin), **(provenance or {})},
     )
 
 
 def score_readings(compressed: Compressed) -> dict[str, Reading]:
-    """Every score of the test part for the case and its twin, and the drop of the headline one."""
+    """Every score of the test part for the case and its twin, and the drop of the headline one.
+
+    Those that the recipe itself knows to be unavailable are so. Raises NotFiniteError where case
+    or twin holds or gives NaN.
+    """
+    require_finite(compressed)
+    readings = _scores(compressed)
+    return {name: compressed.readings.get(name, reading) for name, reading in readings.items()}
+
+
+def _scores(compressed: Compressed) -> dict[str, Reading]:
     twin = compressed.twin
     mine = evaluate(compressed.model, twin.task, twin.parts.test)
     dense = twin.test_scores()
@@ -280,7 +294,7 @@ def _read_dense(path: Path) -> dict[str, Any]:
 
 
 PASSES: dict[str, Callable[[Compressed, Setting], Readings]] = {
-    "scores": lambda compressed, setting: score_readings(compressed),
+    "scores": lambda compressed, setting: _scores(compressed),
     "size": lambda compressed, setting: size_readings(compressed),
     "latency": lambda compressed, setting: latency_readings(compressed, setting.run_pair),
     **{kind: partial(meter_readings, kind) for kind in registry.METERS},

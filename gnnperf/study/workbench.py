@@ -15,6 +15,7 @@ import platformdirs
 import torch
 from torch import nn
 
+from gnnperf.compression.finite import weights_fault
 from gnnperf.datasets import DataOptions, Dataset, DatasetSource, Mode
 from gnnperf.errors import GnnperfError
 from gnnperf.study.weights import load_weights, weights_digest
@@ -118,6 +119,11 @@ class Workbench:
             return fit(model, workload.task, parts, workload.train, seed=seed, progress=bar)
 
         report = cached_training(start.checkpoint, model, train)
+        if fault := weights_fault(model):
+            raise GnnperfError(
+                f"{start.name}, seed {seed}: {fault} in the dense model; lower the learning rate "
+                "of its training, or mend its data or its checkpoint"
+            )
         # Another one than was trained, which may keep what it computed: the same from the cache.
         ready = start.fresh().eval()
         ready.load_state_dict(model.state_dict())

@@ -5,8 +5,21 @@ import sys
 import time
 
 from gnnperf.cli import main
+from gnnperf.cli.train import BaseReport, report_table
 
 MAIN = "import sys; from gnnperf.cli import main; sys.exit(main())"
+
+
+def test_what_a_deviation_rests_on_is_said_beside_it():
+    def report(workload, seed, note):
+        return BaseReport(workload, seed, 5, "accuracy", {"accuracy": 0.5 + seed}, 1.0, note)
+
+    notes = {"graphs": "over narrow splits", "nodes": "", "others": "over two", "more": "over two"}
+    table = report_table([report(n, s, note) for n, note in notes.items() for s in (0, 1)])
+    _, _, *rows, first, second = table.splitlines()
+    deviations = [row.split("accuracy")[1].split("  -")[0].strip() for row in rows]
+    assert deviations == ["1.000 +- 0.707" + tail for tail in (" *", "", " **", " **")]
+    assert (first, second) == ("* over narrow splits", "** over two")
 
 
 def test_interrupted_and_started_again(tmp_path, capsys):

@@ -37,6 +37,28 @@ def test_a_row_a_case():
     ]  # fmt: skip
 
 
+def test_the_epoch_that_a_training_kept_stands_in_the_table():
+    def trained(best, **finetune):
+        epochs = {
+            "training_best_epoch": measured(best, "count", ""),
+            "training_epochs": measured(50, "count", ""),
+        }
+        return replace(RECORD, readings={**RECORD.readings, **epochs}, finetune=finetune)
+
+    records = [
+        RECORD,
+        trained(12),
+        trained(0, kept="start"),
+        trained(0, kept="calibration sufficed"),
+    ]
+    head, _, *rows = case_table(records).splitlines()
+    assert head.rstrip().endswith("epoch kept")
+    assert [row[head.index("epoch kept") :].strip() for row in rows] == [
+        "-", "12 of 50", "0 of 50, start", "0 of 50, calibration sufficed",
+    ]  # fmt: skip
+    assert "epoch kept" not in case_table([RECORD])
+
+
 def test_each_reason_once():
     assert footnotes([RECORD.readings, RECORD.readings]) == [
         "unavailable: measuring is switched off (cpu_ratio, cpu_seconds)"

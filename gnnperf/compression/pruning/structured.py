@@ -19,16 +19,16 @@ from gnnperf.models.channels import Group
 from gnnperf.training import Trained
 
 
-def narrow(trained: Trained, recipe: str, sparsity: float) -> Compressed:
+def narrow(trained: Trained, sparsity: float) -> Compressed:
     """Remove round(sparsity * width) channels of every group of the model, the least first.
 
     A channel counts as much as the L2 norm of all weights that write or read it. The model says
     by `channel_groups()` which dimensions share channels (`gnnperf.models.channels`). Raises
     RecipeError for one that does not, for a group that would vanish, and where no channel would go.
     """
-    groups = _groups(trained, recipe)
+    groups = _groups(trained)
     widths = [width_of(trained.model, group) for group in groups]
-    _require_some_left(trained, recipe, sparsity, groups, widths)
+    _require_some_left(trained, sparsity, groups, widths)
     kept = [
         _strongest(importance(trained.model, group), width - round(sparsity * width))
         for group, width in zip(groups, widths, strict=True)
@@ -41,15 +41,15 @@ def narrow(trained: Trained, recipe: str, sparsity: float) -> Compressed:
         for name, parameter in trained.model.named_parameters()
         if name in touched
     }
-    return Compressed(trained, recipe, model, coverage)
+    return Compressed(trained, model, coverage)
 
 
-def _groups(trained: Trained, recipe: str) -> Sequence[Group]:
+def _groups(trained: Trained) -> Sequence[Group]:
     declared: Callable[[], Sequence[Group]] | None = getattr(trained.model, "channel_groups", None)
     groups = [] if declared is None else declared()
     if not groups:
         raise RecipeError(
-            f"recipe {recipe}: the model of {trained.workload} does not say which of its hidden "
+            f"the model of {trained.workload} does not say which of its hidden "
             "channels can go; give it a method channel_groups(), as in gnnperf.models.channels"
         )
     state = trained.model.state_dict()
@@ -58,13 +58,13 @@ def _groups(trained: Trained, recipe: str) -> Sequence[Group]:
         for name, dim in group:
             if name not in state or dim >= state[name].dim():
                 raise RecipeError(
-                    f"recipe {recipe}: channel_groups() of {trained.workload} names dimension "
+                    f"channel_groups() of {trained.workload} names dimension "
                     f"{dim} of {name}, and there is none; the model has {', '.join(state)}"
                 )
             width = width or state[name].size(dim)
             if state[name].size(dim) % width:
                 raise RecipeError(
-                    f"recipe {recipe}: channel_groups() of {trained.workload} puts dimension {dim} "
+                    f"channel_groups() of {trained.workload} puts dimension {dim} "
                     f"of {name} with {state[name].size(dim)} entries into a group of {width} "
                     f"channels ({group[0][0]}); it has to be a multiple"
                 )
@@ -73,7 +73,6 @@ def _groups(trained: Trained, recipe: str) -> Sequence[Group]:
 
 def _require_some_left(
     trained: Trained,
-    recipe: str,
     sparsity: float,
     groups: Sequence[Group],
     widths: Sequence[int],
@@ -83,12 +82,12 @@ def _require_some_left(
     for group, width, gone in zip(groups, widths, removed, strict=True):
         if gone >= width:
             raise RecipeError(
-                f"recipe {recipe}: all {width} channels of {group[0][0]} of {trained.workload} "
+                f"all {width} channels of {group[0][0]} of {trained.workload} "
                 f"would go, and with them the layer; ask for less than {limit:g}"
             )
     if sparsity > 0 and not any(removed):
         raise RecipeError(
-            f"recipe {recipe}: {sparsity:g} removes none of at most {max(widths)} channels a layer "
+            f"{sparsity:g} removes none of at most {max(widths)} channels a layer "
             f"of {trained.workload}; raise it, or ask for 0"
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +43,12 @@ class GraphClassification:
     standardize: bool = True
     label_smoothing: float = 0.0
     metric: str = "accuracy"
+
+    deviation_note: ClassVar[str] = (
+        "over splits stratified by size, which differ less than random ones: over those the "
+        "deviation would be larger"
+    )
+    """What is to be said beside a deviation of scores over seeds."""
 
     def __post_init__(self) -> None:
         """Raise GnnperfError for settings that no training can have."""
