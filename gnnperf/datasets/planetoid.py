@@ -98,11 +98,9 @@ def _edges(graph: Any, name: str, nodes: int) -> Tensor:
     """Both directions [2, edges], as PyG keeps them: no loops, each once, sorted by target."""
     if not isinstance(graph, dict) or set(graph) != set(range(nodes)):
         raise DataError(f"the file {name} does not name the neighbours of papers 0..{nodes - 1}")
-    pairs = [
-        (source, target)
-        for source, targets in graph.items()
-        for target in (targets if isinstance(targets, list) else [targets])
-    ]
+    if not all(isinstance(targets, list) for targets in graph.values()):
+        raise DataError(f"the file {name} does not list the neighbours of a paper")
+    pairs = [(source, target) for source, targets in graph.items() for target in targets]
     if not all(type(target) is int and 0 <= target < nodes for _, target in pairs):
         raise DataError(f"the file {name} names a neighbour outside 0..{nodes - 1}")
     edge_index, _ = remove_self_loops(torch.tensor(pairs, dtype=torch.long).view(-1, 2).t())

@@ -161,10 +161,11 @@ def _downloaded(spec: DatasetSpec, options: DataOptions) -> tuple[Path, str]:
 def _download(spec: DatasetSpec, raw: Path) -> str:
     """Fetch the raw files into `raw`; a phrase that says why not, empty when they are there."""
     try:
-        raw.parent.mkdir(parents=True, exist_ok=True)
+        raw.parent.parent.mkdir(parents=True, exist_ok=True)
         with locked(raw.parent), tempfile.TemporaryDirectory(dir=raw.parent.parent) as folder:
             failure = _fetch(spec, folder) if _absent(spec, raw) else ""
             if not failure and _absent(spec, raw):
+                raw.parent.mkdir(exist_ok=True)
                 shutil.rmtree(raw, ignore_errors=True)
                 os.replace(Path(folder) / "raw", raw)
             return failure

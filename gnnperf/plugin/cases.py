@@ -94,6 +94,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("case", cases, ids=ids)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Load what the selected cases need, while an error can still stop the run in one sentence."""
     config = session.config
@@ -112,7 +113,6 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             raise pytest.UsageError(str(error)) from error
         except (Exception, pytest.skip.Exception, pytest.fail.Exception):
             # A project's own function; the case meets it again, and shows where.
-
             continue
 
 

@@ -70,7 +70,10 @@ def pytest_configure(config: pytest.Config) -> None:
             find_device(device)
         except GnnperfError as error:
             raise pytest.UsageError(f"--gnnperf-device: {error}") from error
-    if config.getoption("gnnperf_data_version") is not None:
+    # Only these can be wrong without a look at the disk, and all else may need torch in vain.
+    if config.getoption("gnnperf_data_version") is not None or (
+        config.getoption("gnnperf_data_root") == ""
+    ):
         try:
             _options(config)
         except GnnperfError as error:

@@ -5,6 +5,9 @@ import sys
 import time
 
 from gnnperf.cli import main
+from gnnperf.datasets import SPECS
+
+from ..datasets.mutations import small_proteins, write
 
 MAIN = "import sys; from gnnperf.cli import main; sys.exit(main())"
 
@@ -33,3 +36,15 @@ def test_interrupted_and_started_again(tmp_path, capsys):
     assert (row[0], row[-1]) == ("cora_node~synthetic-spline", "4")
     assert len(list(tmp_path.glob("checkpoints/*.ckpt"))) == 4
     assert written == {path: path.stat().st_mtime_ns for path in done}
+
+
+def test_another_version_of_the_data_is_named(tmp_path, capsys):
+    write(tmp_path, SPECS["proteins"], small_proteins(40))
+    command = ["train", "proteins-gin", "--jobs", "1", "--gnnperf-data-root", str(tmp_path)]
+    command += ["--gnnperf-cache", str(tmp_path / "cache")]
+    assert main([*command, "--gnnperf-data-version", "small"]) == 0
+    assert capsys.readouterr().out.splitlines()[2].split()[0] == "proteins~small-gin"
+    assert main(command) == 2
+    assert "are not the published files, by their SHA-256" in capsys.readouterr().err
+    assert main([*command, "--gnnperf-data-version", "a-b"]) == 2
+    assert "--gnnperf-data-version 'a-b': name a version" in capsys.readouterr().err
