@@ -58,6 +58,11 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--gnnperf-data", choices=("auto", "real", "synthetic"), default="auto", help="data source"
     )
     train.add_argument("--gnnperf-data-root", metavar="DIR", help="default: $GNNPERF_DATA")
+    train.add_argument(
+        "--gnnperf-data-version",
+        metavar="NAME",
+        help="of raw files, if not the published ones",
+    )
     train.add_argument("--gnnperf-cache", metavar="DIR", help="default: the user's cache")
     train.add_argument("--gnnperf-device", default="auto", help="auto, cpu, cuda or cuda:N")
     train.set_defaults(run=_train)
@@ -78,6 +83,7 @@ def _train(options: argparse.Namespace) -> None:
     bench = workbench_options(
         mode=options.gnnperf_data,
         data_root=options.gnnperf_data_root,
+        data_version=options.gnnperf_data_version,
         cache=options.gnnperf_cache,
         device=options.gnnperf_device,
     )

@@ -15,9 +15,16 @@ from gnnperf.system.parallel import side_by_side, workers_end
 
 @dataclass(frozen=True)
 class BaseReport:
-    """One trained base; `deviation_note` is what its task says of deviations over seeds."""
+    """One trained base.
+
+    Attributes:
+        workload: as it was asked for.
+        id: with the data's source.
+        deviation_note: what its task says of deviations over seeds.
+    """
 
     workload: str
+    id: str
     seed: int
     parameters: int
     metric: str
@@ -41,9 +48,9 @@ def train_bases(
         for report in side_by_side(train_base, tasks, jobs):
             reports.append(report)
             bar.update()
-            bar.set_postfix_str(f"{report.workload} seed {report.seed}")
+            bar.set_postfix_str(f"{report.id} seed {report.seed}")
     order = {pair: index for index, pair in enumerate(wanted)}
-    return sorted(reports, key=lambda r: order[r.workload.replace("~synthetic", ""), r.seed])
+    return sorted(reports, key=lambda r: order[r.workload, r.seed])
 
 
 def train_base(options: WorkbenchOptions, workload: str, seed: int) -> BaseReport:
@@ -51,7 +58,8 @@ def train_base(options: WorkbenchOptions, workload: str, seed: int) -> BaseRepor
     # Bars of several processes would write over each other; the caller shows one of its own.
     trained = Workbench(options, show_progress=False).trained(workload, seed)
     return BaseReport(
-        workload=trained.workload,
+        workload=workload,
+        id=trained.workload,
         seed=seed,
         parameters=sum(p.numel() for p in trained.model.parameters()),
         metric=trained.task.metric,
@@ -67,8 +75,8 @@ def report_table(reports: Sequence[BaseReport]) -> str:
     # A star for the first note, two for the second.
     notes = [*dict.fromkeys(report.deviation_note for report in reports if report.deviation_note)]
     marks = {"": "", **{note: " " + "*" * number for number, note in enumerate(notes, start=1)}}
-    for name in dict.fromkeys(report.workload for report in reports):
-        mine = [report for report in reports if report.workload == name]
+    for name in dict.fromkeys(report.id for report in reports):
+        mine = [report for report in reports if report.id == name]
         metric = mine[0].metric
         scores = [report.scores[metric] for report in mine]
         majority = [r.scores["majority"] for r in mine if "majority" in r.scores]

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from gnnperf.plugin.shared import announce
+from gnnperf.plugin.shared import announce, case_of
 from gnnperf.plugin.workbench import WORKBENCH
 
 _NO_TEST_RUNS = ("collectonly", "setuponly", "setupplan", "benchmark_skip")
@@ -62,14 +62,9 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 
 def _trainings(item: pytest.Item) -> tuple[tuple[str, int, str], ...]:
     """What the case of a test needs; nothing where it has none, or will not run."""
-    from gnnperf.study.cases import Case, CaseOverSeeds
-
-    callspec = getattr(item, "callspec", None)
-    case = None if callspec is None else callspec.params.get("case")
-    if not isinstance(case, (Case, CaseOverSeeds)):
-        return ()
-    runs = "workbench" in getattr(item, "fixturenames", ())
-    return case.trainings() if runs and item.get_closest_marker("skip") is None else ()
+    case = case_of(item)
+    trains = case is not None and "workbench" in getattr(item, "fixturenames", ())
+    return case.trainings() if case is not None and trains else ()
 
 
 @contextmanager

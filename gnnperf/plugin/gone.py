@@ -9,7 +9,7 @@ import pytest
 
 from gnnperf.gates.baselines import Baselines, CaseBaseline
 from gnnperf.gates.verdicts import CaseVerdict, gone
-from gnnperf.plugin.workbench import loaded_datasets
+from gnnperf.plugin.workbench import dataset_keys
 
 
 class WholeFiles:
@@ -84,14 +84,15 @@ def expected(config: pytest.Config, case: CaseBaseline) -> bool:
     """Whether a run with this preset and this data has the case, where it is still there."""
     if config.getoption("gnnperf_preset") not in case.presets:
         return False
-    datasets = loaded_datasets(config)
-    for dataset in datasets:
-        mine = [case.workload.startswith(f"{dataset.name}{mark}-") for mark in ("", "~synthetic")]
-        if any(mine):
-            return mine[dataset.source == "synthetic"]
+    keys = dataset_keys(config)
+    for name, key in keys.items():
+        if case.workload.startswith((f"{name}-", f"{name}~")):
+            return case.workload.startswith(f"{key}-")
     mode = config.getoption("gnnperf_data")
-    sources = {mode} if mode != "auto" else {dataset.source for dataset in datasets}
-    return ("synthetic" if "~synthetic-" in case.workload else "real") in sources
+    made_up = {mode == "synthetic"}
+    if mode == "auto":
+        made_up = {key.endswith("~synthetic") for key in keys.values()}
+    return ("~synthetic-" in case.workload) in made_up
 
 
 class GoneCase(pytest.Item):

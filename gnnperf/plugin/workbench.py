@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,8 +10,7 @@ import pytest
 from gnnperf.errors import GnnperfError
 
 if TYPE_CHECKING:
-    from gnnperf.datasets import Dataset
-    from gnnperf.study.workbench import Workbench
+    from gnnperf.study.workbench import Workbench, WorkbenchOptions
     from gnnperf.training import Trained
 
 WORKBENCH = pytest.StashKey["Workbench"]()
@@ -31,6 +30,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--gnnperf-data-root",
         metavar="DIR",
         help="folder with raw files, DIR/Cora/raw/ind.cora.x ... (default: $GNNPERF_DATA)",
+    )
+    group.addoption(
+        "--gnnperf-data-version",
+        metavar="NAME",
+        help="of the raw files in the folder, where they are not the published ones; it stands in "
+        "ids and records, cora_node~NAME",
     )
     group.addoption(
         "--gnnperf-cache",
@@ -65,27 +70,41 @@ def pytest_configure(config: pytest.Config) -> None:
             find_device(device)
         except GnnperfError as error:
             raise pytest.UsageError(f"--gnnperf-device: {error}") from error
+    # Only these can be wrong without a look at the disk, and all else may need torch in vain.
+    if config.getoption("gnnperf_data_version") is not None or (
+        config.getoption("gnnperf_data_root") == ""
+    ):
+        try:
+            _options(config)
+        except GnnperfError as error:
+            raise pytest.UsageError(str(error)) from error
+
+
+def _options(config: pytest.Config) -> WorkbenchOptions:
+    from gnnperf.study.workbench import workbench_options
+
+    return workbench_options(
+        mode=config.getoption("gnnperf_data"),
+        data_root=config.getoption("gnnperf_data_root"),
+        data_version=config.getoption("gnnperf_data_version"),
+        cache=config.getoption("gnnperf_cache"),
+        device=config.getoption("gnnperf_device"),
+        threads=config.getoption("gnnperf_threads"),
+    )
 
 
 def workbench_of(config: pytest.Config) -> Workbench:
     """The run's one workbench, made when the first test asks for it."""
     if WORKBENCH not in config.stash:
-        from gnnperf.study.workbench import Workbench, workbench_options
+        from gnnperf.study.workbench import Workbench
 
-        options = workbench_options(
-            mode=config.getoption("gnnperf_data"),
-            data_root=config.getoption("gnnperf_data_root"),
-            cache=config.getoption("gnnperf_cache"),
-            device=config.getoption("gnnperf_device"),
-            threads=config.getoption("gnnperf_threads"),
-        )
-        config.stash[WORKBENCH] = Workbench(options)
+        config.stash[WORKBENCH] = Workbench(_options(config))
     return config.stash[WORKBENCH]
 
 
-def loaded_datasets(config: pytest.Config) -> list[Dataset]:
-    """The datasets that the run has loaded so far."""
-    return config.stash[WORKBENCH].datasets() if WORKBENCH in config.stash else []
+def dataset_keys(config: pytest.Config) -> Mapping[str, str]:
+    """Of the datasets that the run's cases are on, `cora_node` to `cora_node~synthetic`."""
+    return config.stash[WORKBENCH].dataset_keys() if WORKBENCH in config.stash else {}
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from gnnperf.compression.finite import weights_fault
-from gnnperf.datasets import DataOptions, Dataset, DatasetSource, Mode
+from gnnperf.datasets import DataError, DataOptions, Dataset, DatasetSource, Mode
 from gnnperf.errors import GnnperfError
 from gnnperf.study.weights import load_weights, weights_digest
 from gnnperf.system.files import writable_folder
@@ -49,19 +49,23 @@ def workbench_options(
     *,
     mode: Mode = "auto",
     data_root: str | None = None,
+    data_version: str | None = None,
     cache: str | None = None,
     device: str = "auto",
     threads: int = 1,
 ) -> WorkbenchOptions:
     """What the user chose, with GNNPERF_DATA and the user's cache folder where they did not.
 
-    Raises GnnperfError for an unknown device or no thread.
+    Raises GnnperfError for an unknown device or no thread, DataError for a data root without a name
+    or a version that cannot be meant.
     """
     if threads < 1:
         raise GnnperfError(f"{threads} threads: name at least one")
+    if data_root == "":
+        raise DataError("--gnnperf-data-root names no folder; name one, or leave it out")
     root = data_root or os.environ.get("GNNPERF_DATA")
     folder = Path(cache or platformdirs.user_cache_dir("gnnperf"))
-    data = DataOptions(mode, Path(root) if root else None, folder)
+    data = DataOptions(mode, Path(root) if root else None, folder, data_version)
     return WorkbenchOptions(data, find_device(device), threads)
 
 
@@ -74,6 +78,7 @@ class Workbench:
         self.allocator = tune_allocator()
         self.options, self._show_progress = options, show_progress
         self._datasets: dict[str, Dataset] = {}
+        self._keys: dict[str, str] = {}
         self._bases: OrderedDict[tuple[str, int], Trained] = OrderedDict()
         # Architectures on one dataset share what a task makes of it for a seed.
         self._splits: OrderedDict[tuple[str, str, int], Parts] = OrderedDict()
@@ -88,10 +93,20 @@ class Workbench:
         """Those loaded so far."""
         return list(self._datasets.values())
 
+    def dataset_keys(self) -> Mapping[str, str]:
+        """Of the datasets that ids were asked on so far, `cora_node` to `cora_node~synthetic`."""
+        return self._keys
+
     def workload_id(self, name: str) -> str:
-        """The workload's id with the data's source; raises GnnperfError for an unknown one."""
+        """The workload's id with the data's source, told without loading the data.
+
+        Raises GnnperfError for an unknown workload.
+        """
         workload = find_workload(name)
-        return workload.id_on(self.dataset(workload.dataset).key)
+        source = workload.dataset
+        if source.name not in self._keys:
+            self._keys[source.name] = source.key(self.options.data)
+        return workload.id_on(self._keys[source.name])
 
     def trained(self, name: str, seed: int = 0) -> Trained:
         """The dense base of a workload and seed, from the cache or trained now.

@@ -6,13 +6,16 @@ import time
 
 from gnnperf.cli import main
 from gnnperf.cli.train import BaseReport, report_table
+from gnnperf.datasets import SPECS
+
+from ..datasets.mutations import small_proteins, write
 
 MAIN = "import sys; from gnnperf.cli import main; sys.exit(main())"
 
 
 def test_what_a_deviation_rests_on_is_said_beside_it():
     def report(workload, seed, note):
-        return BaseReport(workload, seed, 5, "accuracy", {"accuracy": 0.5 + seed}, 1.0, note)
+        return BaseReport(workload, workload, seed, 5, "accuracy", {"accuracy": 0.5 + seed}, 1.0, note)
 
     notes = {"graphs": "over narrow splits", "nodes": "", "others": "over two", "more": "over two"}
     table = report_table([report(n, s, note) for n, note in notes.items() for s in (0, 1)])
@@ -46,3 +49,15 @@ def test_interrupted_and_started_again(tmp_path, capsys):
     assert (row[0], row[-1]) == ("cora_node~synthetic-spline", "4")
     assert len(list(tmp_path.glob("checkpoints/*.ckpt"))) == 4
     assert written == {path: path.stat().st_mtime_ns for path in done}
+
+
+def test_another_version_of_the_data_is_named(tmp_path, capsys):
+    write(tmp_path, SPECS["proteins"], small_proteins(40))
+    command = ["train", "proteins-gin", "--jobs", "1", "--gnnperf-data-root", str(tmp_path)]
+    command += ["--gnnperf-cache", str(tmp_path / "cache")]
+    assert main([*command, "--gnnperf-data-version", "small"]) == 0
+    assert capsys.readouterr().out.splitlines()[2].split()[0] == "proteins~small-gin"
+    assert main(command) == 2
+    assert "are not the published files, by their SHA-256" in capsys.readouterr().err
+    assert main([*command, "--gnnperf-data-version", "a-b"]) == 2
+    assert "--gnnperf-data-version 'a-b': name a version" in capsys.readouterr().err
