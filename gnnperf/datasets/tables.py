@@ -22,13 +22,13 @@ def whole_numbers(name: str, content: bytes, columns: int = 1) -> NDArray[np.int
     Raises DataError for an empty file, and for the first line that is anything else, a blank one
     too.
     """
-    kind = "whole number" if columns == 1 else f"{columns} whole numbers"
+    kind = "one whole number" if columns == 1 else f"{columns} whole numbers"
     return _table(name, content, _WHOLE, columns, kind).astype(np.int64).reshape(-1, columns)
 
 
 def decimals(name: str, content: bytes) -> NDArray[np.float32]:
     """The column [rows] in the file `name`; raises DataError as `whole_numbers` does."""
-    return _table(name, content, _DECIMAL, 1, "number below 1e9").astype(np.float32)
+    return _table(name, content, _DECIMAL, 1, "one number below 1e9").astype(np.float32)
 
 
 def _table(name: str, content: bytes, cell: bytes, columns: int, kind: str) -> NDArray[Any]:
@@ -39,7 +39,7 @@ def _table(name: str, content: bytes, cell: bytes, columns: int, kind: str) -> N
     for number, line in enumerate(lines, start=1):
         if not row.fullmatch(line):
             shown = ascii(line[:40].decode("latin1"))
-            raise DataError(f"line {number} of the file {name} is {shown} and not one {kind}")
+            raise DataError(f"line {number} of the file {name} is {shown} and not {kind}")
     values = np.array(content.replace(b",", b" ").split(), dtype="S32").astype(np.float64)
     if not (abs(values) < 1e9).all():
         raise DataError(f"the file {name} holds a number of 1e9 or more")

@@ -87,7 +87,7 @@ def cut_line(content):
         ("A", lambda c: c + b"1, 53\n", "joins no two nodes of one graph"),
         ("A", lambda c: c + b"0, 1\n", "joins no two nodes of one graph"),
         ("A", lambda c: c + b"1, 52\n", "joins no two nodes of one graph"),
-        ("A", lambda c: c + b"1, 2, 3\n", "is '1, 2, 3' and not one 2 whole numbers"),
+        ("A", lambda c: c + b"1, 2, 3\n", "is '1, 2, 3' and not 2 whole numbers"),
         ("graph_labels", lambda c: b"1\n" * 8, "does not hold two classes"),
         ("graph_labels", lambda c: c + b"5\n", "has 9 rows"),
         ("graph_indicator", lambda c: b"2\n" + c, "does not count the graphs from 1 on"),
