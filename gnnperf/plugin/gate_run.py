@@ -148,8 +148,8 @@ class GateRun:
         try:
             for kind, path in self._options.files.items():
                 reports.write(kind, path, self._report)
-        except OSError as error:
-            self._complain(session, f"{error.filename}: cannot be written ({error.strerror})")
+        except GnnperfError as error:
+            self._complain(session, str(error))
 
     def _accept(self, session: pytest.Session, exitstatus: int) -> None:
         if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):

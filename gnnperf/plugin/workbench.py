@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gnnperf.errors import GnnperfError
+from gnnperf.system import MOST_THREADS
 
 if TYPE_CHECKING:
     from gnnperf.study.workbench import Workbench, WorkbenchOptions
@@ -59,9 +60,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Check what can be checked before anything runs."""
+    from gnnperf.system.files import usable_path
+
     threads = config.getoption("gnnperf_threads")
-    if threads < 1:
-        raise pytest.UsageError(f"--gnnperf-threads {threads}: name at least one thread")
+    if not 1 <= threads <= MOST_THREADS:
+        raise pytest.UsageError(f"--gnnperf-threads {threads}: name 1 to {MOST_THREADS} threads")
+    for option in ("--gnnperf-cache", "--gnnperf-data-root"):
+        try:
+            usable_path(config.getoption(option) or "", option)
+        except GnnperfError as error:
+            raise pytest.UsageError(str(error)) from error
     device = config.getoption("gnnperf_device")
     if device != "auto":
         from gnnperf.system.machine import find_device

@@ -132,7 +132,7 @@ def _notes(report: GateReport) -> list[str]:
 
 
 def write(kind: str, path: Path, report: GateReport) -> None:
-    """Write the report of a kind, `summary` or `json`, atomically; raises OSError."""
+    """Write the report of a kind, `summary` or `json`, atomically; raises FileError."""
     text = {"summary": markdown, "json": json_text}[kind](report)
     atomic_write(path, [text.encode()])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from copy import deepcopy
@@ -19,7 +20,8 @@ from gnnperf.compression.finite import weights_fault
 from gnnperf.datasets import DataError, DataOptions, Dataset, DatasetSource, Mode
 from gnnperf.errors import GnnperfError
 from gnnperf.study.weights import load_weights, weights_digest
-from gnnperf.system.files import writable_folder
+from gnnperf.system import MOST_THREADS
+from gnnperf.system.files import FolderError, sweep, usable_path, writable_folder
 from gnnperf.system.machine import find_device, settle_threads, tune_allocator
 from gnnperf.system.store import key_of
 from gnnperf.training import FitReport, Parts, Trained, evaluate, fit, prepared, seeded
@@ -59,13 +61,14 @@ def workbench_options(
     Raises GnnperfError for an unknown device or no thread, DataError for a data root without a name
     or a version that cannot be meant.
     """
-    if threads < 1:
-        raise GnnperfError(f"{threads} threads: name at least one")
+    if not 1 <= threads <= MOST_THREADS:
+        raise GnnperfError(f"{threads} threads: name 1 to {MOST_THREADS}")
     if data_root == "":
         raise DataError("--gnnperf-data-root names no folder; name one, or leave it out")
     root = data_root or os.environ.get("GNNPERF_DATA")
-    folder = Path(cache or platformdirs.user_cache_dir("gnnperf"))
-    data = DataOptions(mode, Path(root) if root else None, folder, data_version)
+    folder = usable_path(cache or platformdirs.user_cache_dir("gnnperf"), "--gnnperf-cache")
+    raw = usable_path(root, "--gnnperf-data-root") if root else None
+    data = DataOptions(mode, raw, folder, data_version)
     return WorkbenchOptions(data, find_device(device), threads)
 
 
@@ -73,7 +76,7 @@ class Workbench:
     """Hands out trained models; one a run. Settles threads and allocator for the whole process."""
 
     def __init__(self, options: WorkbenchOptions, *, show_progress: bool = True) -> None:
-        writable_folder(options.cache, "--gnnperf-cache")
+        _prepare(options.cache)
         settle_threads(options.threads)
         self.allocator = tune_allocator()
         self.options, self._show_progress = options, show_progress
@@ -206,6 +209,18 @@ class _Start:
     fresh: Callable[..., nn.Module]
     split: Callable[[], Parts]
     checkpoint: Path
+
+
+def _prepare(cache: Path) -> None:
+    """Make the folder, and sweep it; one that can only be read serves what it holds."""
+    try:
+        writable_folder(cache, "--gnnperf-cache")
+    except FolderError as error:
+        if not (cache.is_dir() and os.access(cache, os.R_OK | os.X_OK)):
+            raise
+        warnings.warn(f"{error}: what it holds is used, and nothing is kept", stacklevel=3)
+        return
+    sweep(cache)
 
 
 _KEPT = 4

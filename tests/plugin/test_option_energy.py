@@ -143,6 +143,8 @@ def test_under_xdist_they_are_refused(pytester):
 INTERRUPTED = """
 import os, signal, threading
 
+# A shell script's background jobs are born deaf to Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 calls = []
 
 def work():
