@@ -14,7 +14,10 @@ from gnnperf.errors import GnnperfError
 
 pytest_plugins = [
     f"gnnperf.plugin.{name}"
-    for name in ("workbench", "cases", "ahead", "results", "measure", "tables", "limits", "gate")
+    for name in (
+        *("paths", "workbench", "cases", "selection", "ahead", "results", "rounds"),
+        *("measure", "properties", "tables", "limits", "gate"),
+    )
 ]
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gnnperf.errors import GnnperfError
+from gnnperf.plugin.shared import shown
 from gnnperf.plugin.workbench import WORKBENCH, workbench_of
 from gnnperf.study.presets import DEFAULT_PRESET, PRESETS, Preset, parse_seeds
 
@@ -48,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
             parse_seeds(seeds)
     except ValueError:
         raise pytest.UsageError(
-            f"--gnnperf-seeds {seeds!r} is no list like 0,1,2 or 0..9 (1000 seeds at most)"
+            f"--gnnperf-seeds {shown(seeds)} is no list like 0,1,2 or 0..9 (1000 seeds at most)"
         ) from None
 
 

@@ -6,29 +6,7 @@ from gnnperf.study import ahead as study
 from gnnperf.system.parallel import WorkersDiedError
 from gnnperf.workloads import WORKLOADS
 
-OWN = """
-import torch
-from torch import nn
-from torch_geometric.data import Data
-from gnnperf.datasets import OwnDataset
-from gnnperf.training import NodeClassification, TrainSettings
-from gnnperf.workloads import Workload, register
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.hidden, self.head = nn.Linear(8, 16), nn.Linear(16, 2)
-
-    def forward(self, data):
-        return self.head(self.hidden(data.x).relu())
-
-def graphs():
-    x = torch.randn(300, 8, generator=torch.Generator().manual_seed(0))
-    return [Data(x=x, edge_index=torch.empty(2, 0, dtype=torch.long), y=(x[:, 0] > 0).long())]
-
-register(Workload(OwnDataset("mine", graphs), "net", NodeClassification(held_out=100),
-    lambda data: Net(), TrainSettings(epochs=60, learning_rate=0.05)))
-"""
+from .own_project import CONFTEST
 
 AHEAD = """
 import pytest
@@ -71,7 +49,7 @@ def in_turn(monkeypatch):
 
 
 def test_bases_and_trainings_after_recipes_are_done_in_processes(pytester, project, tmp_path):
-    pytester.makeconftest(OWN)
+    pytester.makeconftest(CONFTEST)
     names = ["cora_node-spline", "mine-net"]
     pytester.makepyfile(test_ahead=AHEAD.format(workloads=names))
     result = project("test_ahead.py", f"--gnnperf-cache={tmp_path}", "--gnnperf-jobs=2")
@@ -110,7 +88,7 @@ def test_nothing_is_trained_ahead(ahead, in_turn, options):
 def test_an_error_is_reported_by_the_case_that_needs_the_training(
     pytester, project, tmp_path, in_turn
 ):
-    pytester.makeconftest(OWN.replace("nn.Linear(16, 2)", "nn.Linear(17, 2)"))
+    pytester.makeconftest(CONFTEST.replace("nn.Linear(16, 2)", "nn.Linear(17, 2)"))
     pytester.makepyfile(
         test_ahead="""
         import pytest

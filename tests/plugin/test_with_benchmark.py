@@ -7,7 +7,7 @@ def test_disabled_cases_still_run_and_their_latency_is_unavailable(project):
     result.stdout.fnmatch_lines(
         [
             "cora_node~synthetic-spline-global@0.5-seed0 *accuracy *x *unavailable *",
-            "unavailable: measuring is switched off (cpu_ratio, *",
+            "unavailable: measuring is switched off; pytest-benchmark does it (cpu_ratio, *",
         ]
     )
 
