@@ -63,8 +63,13 @@ def pytest_collection_modifyitems(
     chosen = {field: split_names(text) for field, text in texts.items() if text is not None}
     if not chosen:
         return
-    # What is not collected may hold the name: files that fail, and others of a fresh process.
-    complete = not session.testsfailed and not config.getoption("gnnperf_again", default=None)
+    # What is not collected may hold the name: files that fail, and others of a fresh process. A
+    # worker of pytest-xdist has no way to refuse.
+    complete = not (
+        session.testsfailed
+        or config.getoption("gnnperf_again", default=None)
+        or hasattr(config, "workerinput")
+    )
     cases = {item: case for item in items if (case := case_of(item)) is not None}
     for field, names in chosen.items():
         there = sorted({getattr(case, field) for case in cases.values()})

@@ -8,10 +8,12 @@ from gnnperf.workloads import WORKLOADS
 
 from .own_project import CONFTEST, SIZES
 
-MODULES = (
-    *("pytest_cov", "pytest_html", "pytest_randomly", "pytest_repeat", "pytest_rerunfailures"),
-    *("pytest_subtests", "pytest_timeout"),
-)
+# Imported now: coverage's extension cannot be imported again once a pytester has dropped it.
+for module in (
+    *("coverage", "pytest_cov", "pytest_html", "pytest_randomly", "pytest_repeat"),
+    *("pytest_rerunfailures", "pytest_subtests", "pytest_timeout"),
+):
+    pytest.importorskip(module)
 
 # The first test fails, and is run again.
 RERUN = """
@@ -31,8 +33,6 @@ def _registry():
 
 
 def test_all_at_once(pytester, monkeypatch):
-    for module in MODULES:
-        pytest.importorskip(module)
     # Here alone they are not switched off.
     monkeypatch.delenv("PYTEST_ADDOPTS")
     pytester.makeconftest(CONFTEST)
