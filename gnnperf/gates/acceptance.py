@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from gnnperf.gates.baselines import (
     LEAST_PROCESSES,
@@ -143,7 +143,7 @@ def scattered(test: str, case: CaseBaseline) -> Iterator[str]:
 def provenance(record: Record) -> dict[str, str]:
     """When, of which commit and with which versions."""
     return {
-        "date": datetime.now(timezone.utc).date().isoformat(),
+        "date": datetime.now(UTC).date().isoformat(),
         "commit": str(record.provenance.get("git_commit") or "unknown"),
         **{
             name: str(version)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import sys
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +11,6 @@ from typing import Any
 
 from gnnperf.errors import GnnperfError
 from gnnperf.gates.metrics import LIMITS, Metric
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 DEFAULT_FOLDER = "baselines"
 _HIGHEST = 10.0

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gnnperf.errors import GnnperfError
-from gnnperf.plugin.shared import case_of
+from gnnperf.plugin.shared import case_of, shown
 from gnnperf.plugin.workbench import WORKBENCH, workbench_of
 from gnnperf.study.presets import DEFAULT_PRESET, PRESETS, Preset, parse_seeds
 
@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
             parse_seeds(seeds)
     except ValueError:
         raise pytest.UsageError(
-            f"--gnnperf-seeds {seeds!r} is no list like 0,1,2 or 0..9 (1000 seeds at most)"
+            f"--gnnperf-seeds {shown(seeds)} is no list like 0,1,2 or 0..9 (1000 seeds at most)"
         ) from None
 
 
@@ -105,7 +105,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     from gnnperf.workloads import find_workload
 
     bench = config.stash[WORKBENCH]
-    cases = [case for item in session.items if (case := case_of(item)) is not None]
+    running = [item for item in session.items if item.get_closest_marker("skip") is None]
+    cases = [case for item in running if (case := case_of(item)) is not None]
     for workload in dict.fromkeys(case.workload for case in cases):
         try:
             bench.dataset(find_workload(workload).dataset)

@@ -115,6 +115,10 @@ class GateRun:
             verdict = case_verdict(test, found, verdict.notes, strict=self._strict)
         return confirmed(verdict, partial(self._again, test), strict=self._strict)
 
+    def verdict_of(self, test: str) -> CaseVerdict | None:
+        """What came of a test so far."""
+        return self._report.verdicts.get(test)
+
     def _fresh(self, tests: Sequence[str]) -> Fresh:
         parameters, root = self._config.invocation_params, self._config.rootpath
         arguments = [*map(str, parameters.args), f"--rootdir={root}"]

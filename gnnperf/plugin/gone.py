@@ -26,8 +26,9 @@ class WholeFiles:
         }
         # A selection judges what ran alone, also where it happens to select all. With --lf pytest
         # takes other files for empty ones.
-        names = ("keyword", "markexpr", "deselect", "lf", "stepwise", "gnnperf_seeds")
-        self._selective = any(config.getoption(name, default=None) for name in names)
+        names = ("keyword", "markexpr", "deselect", "lf", "stepwise")
+        ours = ("gnnperf_seeds", "gnnperf_workloads", "gnnperf_recipes")
+        self._selective = any(config.getoption(name, default=None) for name in (*names, *ours))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gnnperf.errors import GnnperfError
+from gnnperf.plugin.shared import count
 from gnnperf.system import MOST_THREADS
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--gnnperf-threads",
-        type=int,
+        type=count("--gnnperf-threads", "threads", MOST_THREADS),
         default=1,
         metavar="N",
         help="threads to compute with (default: 1, the steadiest)",
@@ -62,14 +63,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check what can be checked before anything runs."""
     from gnnperf.system.files import usable_path
 
-    threads = config.getoption("gnnperf_threads")
-    if not 1 <= threads <= MOST_THREADS:
-        raise pytest.UsageError(f"--gnnperf-threads {threads}: name 1 to {MOST_THREADS} threads")
-    for option in ("--gnnperf-cache", "--gnnperf-data-root"):
-        try:
-            usable_path(config.getoption(option) or "", option)
-        except GnnperfError as error:
-            raise pytest.UsageError(str(error)) from error
+    try:
+        usable_path(config.getoption("gnnperf_cache") or "", "--gnnperf-cache")
+    except GnnperfError as error:
+        raise pytest.UsageError(str(error)) from error
     device = config.getoption("gnnperf_device")
     if device != "auto":
         from gnnperf.system.machine import find_device

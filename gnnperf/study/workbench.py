@@ -67,8 +67,7 @@ def workbench_options(
         raise DataError("--gnnperf-data-root names no folder; name one, or leave it out")
     root = data_root or os.environ.get("GNNPERF_DATA")
     folder = usable_path(cache or platformdirs.user_cache_dir("gnnperf"), "--gnnperf-cache")
-    raw = usable_path(root, "--gnnperf-data-root") if root else None
-    data = DataOptions(mode, raw, folder, data_version)
+    data = DataOptions(mode, Path(root) if root else None, folder, data_version)
     return WorkbenchOptions(data, find_device(device), threads)
 
 

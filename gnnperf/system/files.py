@@ -30,16 +30,16 @@ class FileError(GnnperfError):
 
 
 @contextmanager
-def naming(path: Path, doing: str = "written") -> Iterator[None]:
+def naming(
+    path: Path, doing: str = "written", remedy: str = "name another place, or mend this one"
+) -> Iterator[None]:
     """Turn an OSError inside into FileError: the path, the reason, and the remedy."""
     try:
         yield
     # ValueError: a NUL in the name.
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
-        raise FileError(
-            f"{_short(path)} cannot be {doing} ({reason}); name another place, or mend this one"
-        ) from error
+        raise FileError(f"{_short(path)} cannot be {doing} ({reason}); {remedy}") from error
 
 
 def _short(path: Path | str) -> str:
@@ -125,8 +125,9 @@ def _take_place(temporary: Path, target: Path, mode: int | None) -> None:
 def _share(path: Path) -> None:
     """Let the folder's group write what is new in a folder that it may write."""
     if path.parent.stat().st_mode & stat.S_IWGRP:
+        bits = stat.S_IRGRP | stat.S_IWGRP | (stat.S_IXGRP if path.is_dir() else 0)
         with suppress(OSError):
-            path.chmod(stat.S_IMODE(path.stat().st_mode) | stat.S_IRGRP | stat.S_IWGRP)
+            path.chmod(stat.S_IMODE(path.stat().st_mode) | bits)
 
 
 def atomic_write(path: Path, parts: Iterable[bytes | memoryview]) -> None:
@@ -141,23 +142,26 @@ def make_folder(path: Path) -> None:
     Raises FileError.
     """
     with naming(path):
-        for folder in (*reversed(path.parents), path):
-            if not folder.is_dir():
-                if folder.exists():
-                    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-                folder.mkdir(exist_ok=True)
-                _share(folder)
-                if folder.parent.stat().st_mode & stat.S_IWGRP:
-                    with suppress(OSError):
-                        folder.chmod(stat.S_IMODE(folder.stat().st_mode) | stat.S_IXGRP)
+        _make_folder(path)
+
+
+def _make_folder(path: Path) -> None:
+    for folder in (*reversed(path.parents), path):
+        if folder.is_dir():
+            continue
+        if folder.exists():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        folder.mkdir(exist_ok=True)
+        _share(folder)
 
 
 def writable_folder(path: Path, option: str) -> Path:
     """Make the folder and try a file in it; raises FolderError naming the option that chose it."""
     try:
-        make_folder(path)
-        with naming(path), tempfile.TemporaryFile(dir=path):
-            pass
+        with naming(path, remedy=f"name a folder of yours with {option}"):
+            _make_folder(path)
+            with tempfile.TemporaryFile(dir=path):
+                pass
     except FileError as error:
         raise FolderError(f"{option} {error}") from error
     return path
