@@ -15,8 +15,9 @@ from gnnperf.system.parallel import side_by_side, workers_end
 
 @dataclass(frozen=True)
 class BaseReport:
-    """One trained base."""
+    """One trained base; `name` is the workload's, and `workload` its id on the data at hand."""
 
+    name: str
     workload: str
     seed: int
     parameters: int
@@ -42,7 +43,7 @@ def train_bases(
             bar.update()
             bar.set_postfix_str(f"{report.workload} seed {report.seed}")
     order = {pair: index for index, pair in enumerate(wanted)}
-    return sorted(reports, key=lambda r: order[r.workload.replace("~synthetic", ""), r.seed])
+    return sorted(reports, key=lambda r: order[r.name, r.seed])
 
 
 def train_base(options: WorkbenchOptions, workload: str, seed: int) -> BaseReport:
@@ -50,6 +51,7 @@ def train_base(options: WorkbenchOptions, workload: str, seed: int) -> BaseRepor
     # Bars of several processes would write over each other; the caller shows one of its own.
     trained = Workbench(options, show_progress=False).trained(workload, seed)
     return BaseReport(
+        name=workload,
         workload=trained.workload,
         seed=seed,
         parameters=sum(p.numel() for p in trained.model.parameters()),

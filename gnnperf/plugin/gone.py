@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Generator, Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -86,12 +88,11 @@ def expected(config: pytest.Config, case: CaseBaseline) -> bool:
         return False
     datasets = loaded_datasets(config)
     for dataset in datasets:
-        mine = [case.workload.startswith(f"{dataset.name}{mark}-") for mark in ("", "~synthetic")]
-        if any(mine):
-            return mine[dataset.source == "synthetic"]
+        if dataset.name == case.dataset:
+            return dataset.source == case.source
     mode = config.getoption("gnnperf_data")
     sources = {mode} if mode != "auto" else {dataset.source for dataset in datasets}
-    return ("synthetic" if "~synthetic-" in case.workload else "real") in sources
+    return case.source in sources
 
 
 class GoneCase(pytest.Item):
@@ -110,9 +111,16 @@ class GoneCase(pytest.Item):
 
 def insert_gone(session: pytest.Session, files: WholeFiles, baselines: Baselines) -> None:
     """Put an item for each case that is gone behind the others of its file."""
+    cases: defaultdict[str, list[pytest.Item]] = defaultdict(list)
     for test in missing(session, files, baselines):
         parent = files.node(test) or session
-        item: GoneCase = GoneCase.from_parent(parent, name=test.partition("::")[2], nodeid=test)
-        item.verdict = gone(test, "its whole file ran without it")
-        mine = [n for n, i in enumerate(session.items) if file_of(i.nodeid) == file_of(test)]
-        session.items.insert(mine[-1] + 1 if mine else len(session.items), item)
+        stand_in: GoneCase = GoneCase.from_parent(parent, name=test.partition("::")[2], nodeid=test)
+        stand_in.verdict = gone(test, "its whole file ran without it")
+        cases[file_of(test)].append(stand_in)
+    last = {file_of(item.nodeid): number for number, item in enumerate(session.items)}
+    items: list[pytest.Item] = []
+    for number, item in enumerate(session.items):
+        items.append(item)
+        if last[file_of(item.nodeid)] == number:
+            items += cases.pop(file_of(item.nodeid), [])
+    session.items[:] = [*items, *chain.from_iterable(cases.values())]

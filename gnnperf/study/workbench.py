@@ -136,7 +136,7 @@ class Workbench:
             finetune=workload.finetune_settings(),
             report=FitReport(**checkpoint["report"]),
             data={
-                "dataset": dataset.key,
+                "dataset": dataset.name,
                 "source": dataset.source,
                 "origin": dataset.origin,
                 "fingerprint": dataset.fingerprint,

@@ -26,7 +26,8 @@ DECIDES = {
 def result(value=0.5):
     readings = {"accuracy": measured(value, "fraction", "test")}
     return Result(
-        Record("a-b", "global@0.5/x", 0, "accuracy", readings, {}, {}, {}, {}), (0.1, 0.2)
+        Record("a-b", "global@0.5/x", 0, "accuracy", readings, {}, {}, {}, {}, "a", "real"),
+        (0.1, 0.2),
     )
 
 
