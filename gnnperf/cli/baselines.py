@@ -36,7 +36,7 @@ from gnnperf.gates.calibration import (
 )
 from gnnperf.gates.fresh import measure_in_fresh_process, read_records, write_records
 from gnnperf.gates.limits import limit_of, read_settings
-from gnnperf.gates.metrics import METRICS, gated, machine_class
+from gnnperf.gates.metrics import METRICS, data_fingerprint, gated, machine_class
 from gnnperf.records import Record, RecordError
 from gnnperf.system.files import writable_folder
 from gnnperf.system.machine import git_commit, versions
@@ -222,6 +222,8 @@ def _calibrated(test: str, records: Sequence[Record], old: CaseBaseline | None) 
     here = machine_class(records[0])
     if old is None or here not in old.machines:
         raise BaselineError(f"{test} has no baseline on this machine; --gnnperf-accept one first")
+    if old.data != data_fingerprint(records[0]):
+        raise BaselineError(f"{test}: the data is not what was accepted; --gnnperf-accept it")
     machine = old.machines[here]
     paired = dict(machine.paired)
     for metric, name, reading in gated(records[0]):

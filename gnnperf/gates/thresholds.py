@@ -14,11 +14,12 @@ def require_drop_at_most(record: Record, limit: float) -> None:
     """Hold the headline score's drop against its dense twin to a limit; raises GateError."""
     metric = record.metric
     drop = record.value(f"{metric}_drop")
+    moved = "fell" if record.higher_is_better else "rose"
     if drop > limit:
         raise GateError(
-            f"{record.case}: {metric} fell from {record.value(f'twin_{metric}'):.3f} (dense twin) "
-            f"to {record.value(metric):.3f}, by {drop:.3f}; the rule for {record.recipe} allows "
-            f"{limit:g}"
+            f"{record.case}: {metric} {moved} from {record.value(f'twin_{metric}'):.3f} "
+            f"(dense twin) to {record.value(metric):.3f}, by {drop:.3f}; the rule for "
+            f"{record.recipe} allows {limit:g}"
         )
 
 

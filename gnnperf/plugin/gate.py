@@ -60,6 +60,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--gnnperf-again", metavar="DIR", help=argparse.SUPPRESS)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """In a fresh process: leave the files of the run that asks as they are."""
+    if config.getoption("gnnperf_again"):
+        from gnnperf.plugin.again import write_nothing
+
+        write_nothing(config)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Check options and baselines; take part where an option asks for it."""
     if config.getoption("gnnperf_again"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Generator, Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -86,14 +88,13 @@ def expected(config: pytest.Config, case: CaseBaseline) -> bool:
     if config.getoption("gnnperf_preset") not in case.presets:
         return False
     keys = dataset_keys(config)
-    for name, key in keys.items():
-        if case.workload.startswith((f"{name}-", f"{name}~")):
-            return case.workload.startswith(f"{key}-")
+    if case.dataset in keys:
+        return case.workload.startswith(f"{keys[case.dataset]}-")
     mode = config.getoption("gnnperf_data")
-    made_up = {mode == "synthetic"}
+    sources = {mode}
     if mode == "auto":
-        made_up = {key.endswith("~synthetic") for key in keys.values()}
-    return ("~synthetic-" in case.workload) in made_up
+        sources = {"synthetic" if k.endswith("~synthetic") else "real" for k in keys.values()}
+    return case.source in sources
 
 
 class GoneCase(pytest.Item):
@@ -112,9 +113,16 @@ class GoneCase(pytest.Item):
 
 def insert_gone(session: pytest.Session, files: WholeFiles, baselines: Baselines) -> None:
     """Put an item for each case that is gone behind the others of its file."""
+    cases: defaultdict[str, list[pytest.Item]] = defaultdict(list)
     for test in missing(session, files, baselines):
         parent = files.node(test) or session
-        item: GoneCase = GoneCase.from_parent(parent, name=test.partition("::")[2], nodeid=test)
-        item.verdict = gone(test, "its whole file ran without it")
-        mine = [n for n, i in enumerate(session.items) if file_of(i.nodeid) == file_of(test)]
-        session.items.insert(mine[-1] + 1 if mine else len(session.items), item)
+        stand_in: GoneCase = GoneCase.from_parent(parent, name=test.partition("::")[2], nodeid=test)
+        stand_in.verdict = gone(test, "its whole file ran without it")
+        cases[file_of(test)].append(stand_in)
+    last = {file_of(item.nodeid): number for number, item in enumerate(session.items)}
+    items: list[pytest.Item] = []
+    for number, item in enumerate(session.items):
+        items.append(item)
+        if last[file_of(item.nodeid)] == number:
+            items += cases.pop(file_of(item.nodeid), [])
+    session.items[:] = [*items, *chain.from_iterable(cases.values())]

@@ -93,6 +93,9 @@ def measure(
         coverage={n: (part.changed, part.total) for n, part in compressed.coverage.items()},
         finetune={} if finetuned is None else {**asdict(finetuned), "kept": compressed.kept},
         provenance={**_provenance(twin), **(provenance or {})},
+        dataset=twin.data["dataset"],
+        source=twin.data["source"],
+        higher_is_better=_higher_is_better(twin),
     )
 
 
@@ -117,9 +120,15 @@ def _scores(compressed: Compressed) -> dict[str, Reading]:
         **{name: _finite(value, source) for name, value in mine.items()},
         **{f"twin_{name}": _finite(value, source) for name, value in dense.items()},
         f"{metric}_drop": _finite(
-            dense[metric] - mine[metric], f"twin's {metric} less the case's, {source}"
+            (dense[metric] - mine[metric]) * (1 if _higher_is_better(twin) else -1),
+            f"how much worse than the twin's {metric} the case's is, {source}",
         ),
     }
+
+
+def _higher_is_better(twin: Trained) -> bool:
+    # A task that says nothing has a score.
+    return bool(getattr(twin.task, "higher_is_better", True))
 
 
 def _finite(value: float, source: str) -> Reading:

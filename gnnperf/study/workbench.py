@@ -155,7 +155,7 @@ class Workbench:
             finetune=workload.finetune_settings(),
             report=report,
             data={
-                "dataset": dataset.key,
+                "dataset": dataset.name,
                 "source": dataset.source,
                 "origin": dataset.origin,
                 "fingerprint": dataset.fingerprint,

@@ -67,3 +67,11 @@ def test_a_ratio_that_scatters_is_pointed_at():
     assert not list(scattered(TEST, baseline()))
     wide = list(scattered(TEST, baseline(ratios=(1.0, 0.9, 0.95, 1.05, 1.1))))
     assert "cpu_ratio scatters by 7.9% from process to process" in wide[0]
+
+
+def test_ratios_of_other_data_are_taken_anew():
+    other = record(data="e" * 64)
+    assert unsettled(other, baseline())
+    new = accepted(TEST, [other] * 5, baseline(), "smoke")
+    assert new.data == "e" * 16
+    assert (new.workload, new.dataset, new.source) == ("w", "w", "real")

@@ -23,20 +23,22 @@ from gnnperf.system.files import FolderError
 
 from .records import TEST, baseline
 
-names = st.text(min_size=1, max_size=8)
+names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 numbers = st.integers(0, 10**15) | st.floats(-1e9, 1e9)
 values = st.dictionaries(names, numbers, max_size=3)
-ratios = st.builds(Paired, st.floats(1e-3, 1e3), st.floats(0, 10), st.integers(5, 99))
+ratios = st.builds(Paired, st.floats(1e-3, 1e3), st.floats(0, 0.5), st.integers(5, 99))
 machines = st.builds(
     OnMachine, values, values, st.dictionaries(names, ratios, max_size=2), st.just({"a": "b"})
 )
 cases = st.builds(
     CaseBaseline,
-    st.just("w"),
     st.just(("smoke",)),
     names,
     values,
     st.dictionaries(names, machines, max_size=2),
+    workload=st.just("w"),
+    dataset=st.just("w"),
+    source=st.just("real"),
 )
 
 
@@ -68,16 +70,30 @@ GOOD = text()
     [
         (GOOD[:200], r"w\.json: damaged \(.*line .*\); restore it, for instance with git checkout"),
         ("[]", r"w\.json: damaged"),
-        ("{}", r"its schema is None, not 1"),
-        (GOOD.replace('"schema": 1', '"schema": 2'), "schema 2, and this gnnperf reads 1; upgrade"),
-        (GOOD.replace('"schema": 1', '"schema": "1"'), "its schema is '1', not 1"),
+        ("{}", r"its schema is None, not 2"),
+        (GOOD.replace('"schema": 2', '"schema": 3'), "schema 3, and this gnnperf reads 2; upgrade"),
+        (GOOD.replace('"schema": 2', '"schema": 1'), "schema 1, and .* reads 2; delete it and acc"),
+        (GOOD.replace('"schema": 2', '"schema": "2"'), "its schema is '2', not 2"),
+        (GOOD.replace('"schema": 2', '"schema": 2.0'), "schema is 2.0, not a whole number"),
         (GOOD.replace('"nonzeros": 50', '"nonzeros": NaN'), "NaN is no value to compare with"),
         (GOOD.replace('"nonzeros": 50', '"nonzeros": -Infinity'), "-Infinity is no value"),
-        (GOOD.replace('"nonzeros": 50', '"nonzeros": 1e999'), "nonzeros is inf, not a number"),
-        (GOOD.replace('"nonzeros": 50', '"nonzeros": true'), "nonzeros is True, not a number"),
-        (GOOD.replace('"nonzeros": 50', '"nonzeros": "5"'), "nonzeros is '5', not a number"),
-        (GOOD.replace('"median": 1.0', '"median": 0'), "cpu_ratio needs a median above 0"),
-        (GOOD.replace('"processes": 5', '"processes": 4'), "and 5 processes"),
+        (
+            GOOD.replace('"nonzeros": 50', '"nonzeros": 1e999'),
+            r"exact\['nonzeros'\] is inf, not a number",
+        ),
+        (
+            GOOD.replace('"nonzeros": 50', '"nonzeros": true'),
+            r"exact\['nonzeros'\] is True, not a number",
+        ),
+        (
+            GOOD.replace('"nonzeros": 50', '"nonzeros": "5"'),
+            r"exact\['nonzeros'\] is '5', not a number",
+        ),
+        (
+            GOOD.replace('"median": 1.0', '"median": 0'),
+            "\\['cpu_ratio'\\]: a median of 0 is no ratio, which is above 0",
+        ),
+        (GOOD.replace('"processes": 5', '"processes": 4'), "4 processes are not 5 at least"),
         (GOOD.replace('"presets"', '"prests"'), "has no 'presets'"),
         (GOOD.replace('"workload": "w"', '"workload": "v"'), "the workload 'v', which belongs"),
         (

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from gnnperf.gates.thresholds import (
@@ -18,7 +20,7 @@ def record(drop=0.0, ratio=2.0):
         "dense_bytes": 1000.0,
     }
     readings = {name: measured(value, "", "test") for name, value in values.items()}
-    return Record("w", "global@0.5", 0, "accuracy", readings, {}, {}, {}, {})
+    return Record("w", "global@0.5", 0, "accuracy", readings, {}, {}, {}, {}, "w", "real")
 
 
 @pytest.mark.parametrize("drop", [-0.1, 0.0, 0.0299, 0.03])
@@ -33,6 +35,12 @@ def test_a_drop_just_over_fails_with_one_sentence():
         "w-global@0.5-seed0: accuracy fell from 0.900 (dense twin) to 0.870, by 0.030; "
         "the rule for global@0.5 allows 0.03"
     )
+
+
+def test_of_a_loss_a_rise_counts_and_is_called_so():
+    worse = replace(record(0.0301), higher_is_better=False)
+    with pytest.raises(GateError, match="accuracy rose from"):
+        require_drop_at_most(worse, 0.03)
 
 
 @pytest.mark.parametrize("ratio", [1.83, 1.84, 10.0])

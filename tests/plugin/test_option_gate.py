@@ -98,7 +98,10 @@ def test_a_selection_judges_only_what_ran(project, pytester, selection):
     project("--gnnperf-gate", *selection).assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize("changed", [{"presets": ("paper",)}, {"workload": "cora_node-spline"}])
+REAL = {"workload": "cora_node-spline", "source": "real"}
+
+
+@pytest.mark.parametrize("changed", [{"presets": ("paper",)}, REAL])
 def test_cases_of_another_preset_or_other_data_are_not_missed(project, pytester, changed):
     accept(project, pytester)
     gone_too(pytester, LOST, **changed)
@@ -152,7 +155,7 @@ def test_a_wrong_marker_is_refused_with_or_without_a_gate(pytester, limits, sent
         (["--gnnperf-gate", "-n1"], None, "*--gnnperf-gate under pytest-xdist is refused*"),
         (["--gnnperf-gate", "--gnnperf-baselines=no"], None, "*no: there is no such folder; *"),
         (["--gnnperf-gate"], "<<<<<<< HEAD\n", "*w.json: line 1 is a conflict marker *"),
-        (["--gnnperf-gate"], '{"schema": 99}', "*w.json: schema 99, and this gnnperf reads 1; *"),
+        (["--gnnperf-gate"], '{"schema": 99}', "*w.json: schema 99, and this gnnperf reads 2; *"),
         (["--gnnperf-gate"], '{"schema": NaN}', "*NaN is no value to compare with*"),
         (["--gnnperf-accept"], '{"a": 1, "a": 2}', "*'a' stands there twice*"),
         (["--gnnperf-gate", "--benchmark-min-rounds=0"], None, "*must be at least 1*"),

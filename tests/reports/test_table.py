@@ -25,7 +25,7 @@ RECORD = Record(
         "cpu_ratio": unavailable("ratio", "", "measuring is switched off"),
         "cpu_seconds": unavailable("seconds", "", "measuring is switched off"),
     },
-    {}, {}, {}, {},
+    {}, {}, {}, {}, "cora_node", "real",
 )  # fmt: skip
 
 
