@@ -286,7 +286,7 @@ def _is_of(origin: object, kind: Any) -> bool:
 
 def _converter() -> Converter:
     """cattrs' own, but strict: as it comes, it makes what it gets into what it wants."""
-    converter = Converter(forbid_extra_keys=True)
+    converter = Converter()
     converter.register_structure_hook(float, _number)
     converter.register_structure_hook(int, _whole)
     converter.register_structure_hook(str, _exactly(str, "text"))

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from gnnperf.errors import GnnperfError
+from gnnperf.gates.metrics import METRICS
 from gnnperf.records import plain, shortened, structured
 from gnnperf.system.files import atomic_write, writable_folder
 
@@ -165,6 +166,8 @@ def parse(text: str, path: Path) -> Baselines:
             raise ValueError(
                 f"it holds the workload {shortened(file.workload)}, which belongs elsewhere"
             )
+        for test, case in file.cases.items():
+            _require_known_names(test, case)
     except (ValueError, RecursionError) as error:
         raise BaselineError(
             f"{path}: damaged ({error}); restore it, for instance with git checkout, or delete it "
@@ -172,6 +175,20 @@ def parse(text: str, path: Path) -> Baselines:
         ) from error
     of_all: dict[str, Any] = {n: getattr(file, n) for n in ("workload", "dataset", "source")}
     return {test: CaseBaseline(**vars(case), **of_all) for test, case in file.cases.items()}
+
+
+def _require_known_names(test: str, case: _Case) -> None:
+    """Raises ValueError for a value that no gate would ever look at."""
+    kinds = {name: (metric.kind, metric.everywhere) for name, metric in METRICS.items()}
+    machines = case.machines.values()
+    for names, kind in (
+        (case.exact, ("exact", True)),
+        *((machine.exact, ("exact", False)) for machine in machines),
+        *((machine.paired, ("paired", False)) for machine in machines),
+    ):
+        for name in names:
+            if kinds.get(name) != kind:
+                raise ValueError(f"{test!r}: {shortened(name)} is no reading that is gated so")
 
 
 def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ the limit.
 
 from __future__ import annotations
 
+import functools
 import math
 import statistics
 from collections.abc import Sequence
@@ -46,8 +47,12 @@ def calibrate(ratios: Sequence[float]) -> Paired:
 
 def limit_fraction(paired: Paired, least: float) -> float:
     """How far a ratio may rise, as a fraction: max(least, what the spread makes of it)."""
-    quantile = float(stats.t.ppf(1 - _SINGLE_ALARM_RATE, paired.processes - 1))
-    return max(least, math.expm1(quantile * _predicted_spread(paired)))
+    return max(least, math.expm1(_quantile(paired.processes - 1) * _predicted_spread(paired)))
+
+
+@functools.cache
+def _quantile(freedom: int) -> float:
+    return float(stats.t.ppf(1 - _SINGLE_ALARM_RATE, freedom))
 
 
 def alone_limit_fraction(paired: Paired, least: float) -> float:

@@ -1,10 +1,13 @@
 """Scores are judged over the seeds of a case, however the last of them ends."""
 
+import time
+
 import pytest
 
 from gnnperf.gates.baselines import write_cases
+from gnnperf.plugin.gate_seeds import Seeds
 
-from ..gates.records import baseline
+from ..gates.records import baseline, record
 
 # Stands for measuring, which takes seconds.
 CONFTEST = """
@@ -60,7 +63,7 @@ def seeds(pytester):
         pytester.makepyfile(test_seeds=text)
         tests = [f"test_seeds.py::test_it[w-r-seed{n}]" for n in range(len(scores))]
         write_cases(pytester.path / "baselines", dict.fromkeys(tests, baseline()))
-        return pytester.runpytest("-p", "no:cacheprovider", *options)
+        return pytester.runpytest("-p", "no:cacheprovider", "-p", "no:randomly", *options)
 
     return run
 
@@ -140,3 +143,37 @@ def test_good_seeds_pass_however_the_last_ends(seeds):
 def test_a_gate_that_judged_nothing_says_so(pytester):
     pytester.makepyfile("def test_it(): ...")
     pytester.runpytest("--gnnperf-gate").stdout.fnmatch_lines(["gate: no case ran"])
+
+
+def test_thousands_of_cases_take_time_that_grows_as_they_do():
+    """Looking through all records for those of a group took 1.9 s at 2000 cases."""
+    tests = [f"a.py::t[w-r{n // 5}-seed{n % 5}]" for n in range(4000)]
+    measured, old = record(accuracy=0.8), baseline()
+    seeds = Seeds(dict.fromkeys(tests, old))
+    begin = time.process_time()
+    seeds.expect(tests)
+    found = []
+    for test in tests:
+        seeds.add(test, measured, {})
+        found.append(seeds.close(test))
+    assert time.process_time() - begin < 1.5
+    assert [n for n, finding in enumerate(found) if finding] == list(range(4, 4000, 5))
+
+
+def test_thousands_of_cases_that_are_gone_stand_behind_their_files(pytester):
+    names = [f"test_{letter}.py::test_{n}" for letter in "abc" for n in range(1000)]
+    for letter in "abc":
+        pytester.makepyfile(**{f"test_{letter}": "def test_it(): ..."})
+    write_cases(pytester.path / "baselines", dict.fromkeys(names, baseline()))
+    options = ("--gnnperf-gate", "--gnnperf-preset=smoke", "-p", "no:randomly")
+    begin = time.process_time()
+    items = (
+        pytester.inline_run("--collect-only", "-qq", "--gnnperf-data=real", *options)
+        .getcalls("pytest_collection_modifyitems")[0]
+        .items
+    )
+    assert time.process_time() - begin < 10
+    ids = [item.nodeid for item in items]
+    assert ids[:3] == ["test_a.py::test_it", "test_a.py::test_0", "test_a.py::test_1"]
+    assert ids[1001:1003] == ["test_b.py::test_it", "test_b.py::test_0"]
+    assert len(ids) == 3003

@@ -124,6 +124,30 @@ def test_new_cases_are_listed_and_fail_only_strictly(project, pytester):
     project("--gnnperf-gate=strict", "test_project.py").assert_outcomes(failed=1)
 
 
+def test_other_data_is_said_and_fails_only_strictly(project, pytester):
+    case = accept(project, pytester, stored_bytes=1)
+    write_cases(pytester.path / "baselines", {TEST: replace(case, data="0" * 16)})
+    result = project("--gnnperf-gate")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "new data: *: the data is another, so that nothing is compared: synthetic cora_node *",
+            "gate: 1 new data",
+        ]
+    )
+    project("--gnnperf-gate=strict").assert_outcomes(failed=1)
+
+
+def test_a_ratio_that_is_not_measured_is_said_and_fails_only_strictly(project, pytester):
+    accept(project, pytester)
+    result = project("--gnnperf-gate", "--benchmark-disable")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["cpu_ratio is not gated: it is unavailable (measuring is *"])
+    result = project("--gnnperf-gate=strict", "--benchmark-disable")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["gone: *cpu_ratio was measured for the baseline, and now it is *"])
+
+
 def test_a_marker_sets_a_limit(project, pytester):
     accept(project, pytester, stored_bytes=117_000)
     source = (pytester.path / "test_project.py").read_text()
