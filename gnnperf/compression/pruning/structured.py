@@ -25,7 +25,7 @@ _REMEDY = "name its channels in a method channel_groups(), as in gnnperf.models.
 
 
 def narrow(trained: Trained, recipe: str, sparsity: float) -> Compressed:
-    """Remove round(sparsity * width) channels of every group of the model, the least first.
+    """Remove round(sparsity * width) channels of every group, the least first, and never all.
 
     A channel counts as much as the L2 norm of all weights that write or read it. Raises
     RecipeError where `narrowed` does, in its words.
@@ -44,7 +44,7 @@ def narrow(trained: Trained, recipe: str, sparsity: float) -> Compressed:
 
 
 def _batches(parts: Parts) -> tuple[Mapping[bool, Data], Sequence[Data]]:
-    """What to follow channels on, by whether it is for training; and what to check the result on."""
+    """What to follow channels on, by whether it is for training, and what to check on."""
     held_out = [*parts.validation, *parts.test]
     follow = {False: [*parts.train, *held_out][0]}
     if parts.train:
@@ -68,8 +68,8 @@ def narrowed(
         checks: batches on which the copy has to compute what the model does with these channels
             at zero.
 
-    Raises RecipeError where there is no group or none holds up, for one that would vanish, and
-    where no channel would go.
+    A group keeps at least one channel. Raises RecipeError where there is no group or none holds up,
+    where all channels of the widest would go, and where no channel would.
     """
     named: Callable[[], Sequence[Group]] | None = getattr(model, "channel_groups", None)
     trace = None if named is not None else _traced(model, follow)
@@ -78,12 +78,12 @@ def narrowed(
     narrow, complaint = _checked(model, sparsity, groups, trace, checks)
     if complaint is not None and named is None:
         alone = [[group] for group in groups]
-        sound = [g for g in alone if _checked(model, sparsity, g, trace, checks)[1] is None]
+        sound = [g for g in alone if _checked(model, sparsity, g, trace, checks[:1])[1] is None]
         groups = [group for (group,) in sound]
         if any(_removed(sparsity, group.width) for group in groups):
             narrow, complaint = _checked(model, sparsity, groups, trace, checks)
     if complaint is not None:
-        remedy = f"mend its channel_groups() ({__name__})" if named is not None else _REMEDY
+        remedy = "mend its channel_groups(), or leave it out" if named is not None else _REMEDY
         raise RecipeError(f"the narrowed model is wrong, {complaint}; {remedy}")
     return narrow
 
@@ -102,7 +102,9 @@ def _found(model: nn.Module, trace: Traced | None) -> list[Channels]:
     if not groups:
         unknown = "" if trace is None or not trace.unknown else ", ".join(trace.unknown)
         because = f" (what {unknown} does to them is not known)" if unknown else ""
-        raise RecipeError(f"none of the model's channels was found to be free to go{because}; {_REMEDY}")
+        raise RecipeError(
+            f"none of the model's channels was found to be free to go{because}; {_REMEDY}"
+        )
     return groups
 
 
@@ -110,28 +112,26 @@ def _named(model: nn.Module, groups: Sequence[Group]) -> list[Channels]:
     if not groups:
         raise RecipeError(f"its channel_groups() names none; {_REMEDY}, or leave it out")
     try:
-        return declared(groups, model.state_dict())
+        return declared(groups, model)
     except ValueError as error:
         raise RecipeError(f"its channel_groups() {error}") from None
 
 
 def _removed(sparsity: float, width: int) -> int:
-    return round(sparsity * width)
+    return min(round(sparsity * width), width - 1)
 
 
 def _require_some_left(sparsity: float, groups: Sequence[Channels]) -> None:
-    limit = 1 - 0.5 / min(group.width for group in groups)
-    for group in groups:
-        if _removed(sparsity, group.width) >= group.width:
-            raise RecipeError(
-                f"all {group.width} channels of {group.name} would go, and with them the layer; "
-                f"ask for less than {limit:g}"
-            )
-    widest = max(group.width for group in groups)
-    if sparsity > 0 and not _removed(sparsity, widest):
+    widest = max(groups, key=lambda group: group.width)
+    if round(sparsity * widest.width) >= widest.width:
         raise RecipeError(
-            f"{sparsity:g} removes none of at most {widest} channels a layer; raise it, or ask "
-            "for 0"
+            f"all {widest.width} channels of {widest.name} would go, and with them the layer; ask "
+            f"for less than {1 - 0.5 / widest.width:g}"
+        )
+    if sparsity > 0 and not _removed(sparsity, widest.width):
+        raise RecipeError(
+            f"{sparsity:g} removes none of at most {widest.width} channels a layer; raise it, or "
+            "ask for 0"
         )
 
 

@@ -95,28 +95,35 @@ def found(traced: Traced, model: nn.Module) -> list[Channels]:
     ]
 
 
-def declared(groups: Sequence[Group], state: Mapping[str, Tensor]) -> list[Channels]:
+def declared(groups: Sequence[Group], model: nn.Module) -> list[Channels]:
     """The groups that a model's `channel_groups()` names.
 
     Raises ValueError for a dimension that there is not, or whose size does not fit.
     """
-    return [_declared(group, state) for group in groups]
+    first = {id(tensor): name for name, tensor in tensors_of(model).items()}
+    every = [
+        *model.named_parameters(remove_duplicate=False),
+        *model.named_buffers(remove_duplicate=False),
+    ]
+    names = {name: first[id(tensor)] for name, tensor in every}
+    return [_declared(group, names, tensors_of(model)) for group in groups]
 
 
-def _declared(group: Group, state: Mapping[str, Tensor]) -> Channels:
+def _declared(group: Group, names: Mapping[str, str], tensors: Mapping[str, Tensor]) -> Channels:
     width, members = 0, []
     for name, dim in group:
-        if name not in state or dim >= state[name].dim():
+        tensor = tensors[names[name]] if name in names else None
+        if tensor is None or dim >= tensor.dim():
             raise ValueError(
                 f"names dimension {dim} of {name}, and there is none; the model has "
-                f"{', '.join(state)}"
+                f"{', '.join(names)}"
             )
-        size = state[name].size(dim)
+        size = tensor.size(dim)
         width = width or size
         if size % width:
             raise ValueError(
                 f"puts dimension {dim} of {name} with {size} entries into a group of {width} "
                 f"channels ({group[0][0]}); it has to be a multiple"
             )
-        members.append(Member(name, dim, torch.arange(size).view(-1, width).t()))
+        members.append(Member(names[name], dim, torch.arange(size).view(-1, width).t()))
     return Channels(tuple(members))

@@ -166,13 +166,13 @@ class Labels:
             axis = varying[-1] if varying else len(sizes) - 1
             rows = np.moveaxis(labels, axis, -1).reshape(-1, sizes[axis])
             if len(varying) > 1:
-                self.unite(np.broadcast_to(rows[:1], rows.shape).reshape(-1, 1), rows.reshape(-1, 1))
+                self.unite(
+                    np.broadcast_to(rows[:1], rows.shape).reshape(-1, 1), rows.reshape(-1, 1)
+                )
             if rows[0].any():
                 pieces[axis].append(rows[0][:, None])
         return [np.concatenate(slots, 1) for slots in pieces]
 
     def _merged(self, outer: Dim, inner: Dim) -> Dim:
         outer, inner = self._needed(outer), self._needed(inner)
-        return np.concatenate(
-            [np.repeat(outer, len(inner), 0), np.tile(inner, (len(outer), 1))], 1
-        )
+        return np.concatenate([np.repeat(outer, len(inner), 0), np.tile(inner, (len(outer), 1))], 1)

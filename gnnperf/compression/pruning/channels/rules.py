@@ -2,70 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from gnnperf.compression.pruning.channels.labels import Dim, Labels, kept_whole
-
-Dims = list[Dim]
-
-
-class Call:
-    """One operation that ran.
-
-    Attributes:
-        labels: the search's.
-        given: its arguments by the names of its schema.
-        outputs: the tensors that came out.
-    """
-
-    def __init__(
-        self,
-        labels: Labels,
-        dims: Callable[[Tensor], Dims],
-        given: Mapping[str, Any],
-        outputs: Sequence[Tensor],
-    ) -> None:
-        self.labels, self._dims, self.given, self.outputs = labels, dims, given, outputs
-
-    def dims(self, name: str) -> Dims:
-        """The labels of an argument that is a tensor."""
-        return self._dims(self.given[name])
-
-    def all_dims(self, *names: str) -> list[Dims]:
-        """Those of all arguments, or of the named ones, that are tensors or lists of them."""
-        values = [value for name, value in self.given.items() if not names or name in names]
-        listed = [value if isinstance(value, list | tuple) else [value] for value in values]
-        return [self._dims(v) for value in listed for v in value if isinstance(v, Tensor)]
-
-    def axis(self, name: str = "dim", *, of: int | None = None) -> int:
-        """A dimension's number, from 0, in a tensor of `of` dimensions (that of `self`)."""
-        count = len(self.dims("self")) if of is None else of
-        return int(self.given.get(name, 0)) % max(count, 1)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of the first output."""
-        return tuple(self.outputs[0].shape)
-
-    def whole(self) -> Dims:
-        """Labels of an output of which nothing goes."""
-        return [kept_whole(size) for size in self.shape]
-
-    def fix_all(self, *names: str) -> None:
-        """Nothing of the arguments may go."""
-        for dims in self.all_dims(*names):
-            for dim in dims:
-                self.labels.fix(dim)
-
-
-Rule = Callable[[Call], "Dims | list[Dims]"]
-"""Labels of the output; a list of them where the outputs differ."""
+from gnnperf.compression.pruning.channels import indexing
+from gnnperf.compression.pruning.channels.calls import Call, Dims, Rule
+from gnnperf.compression.pruning.channels.labels import Dim, kept_whole
 
 
 def mixed(call: Call) -> Dims:
@@ -254,22 +197,6 @@ def linear(call: Call) -> Dims:
     return [*x[:-1], weight[0]]
 
 
-def embedded(call: Call) -> Dims:
-    """Rows by their numbers."""
-    rows, columns = call.dims("weight")
-    call.labels.fix(rows)
-    return [*call.dims("indices"), columns]
-
-
-def bagged(call: Call) -> list[Dims]:
-    """Sums of rows by their numbers."""
-    call.fix_all("indices", "offsets", "per_sample_weights")
-    rows, columns = call.dims("weight")
-    call.labels.fix(rows)
-    other = [[kept_whole(size) for size in out.shape] for out in call.outputs[1:]]
-    return [[kept_whole(call.shape[0]), columns], *other]
-
-
 def batch_normalised(call: Call) -> list[Dims]:
     """Each channel for itself; channels are the second dimension."""
     dims = call.dims("input")
@@ -277,100 +204,6 @@ def batch_normalised(call: Call) -> list[Dims]:
         call.labels.unite(own[0], dims[1])
     other = [[kept_whole(size) for size in out.shape] for out in call.outputs[1:]]
     return [dims, *other]
-
-
-def chosen(call: Call) -> Dims:
-    """Entries of one dimension by their numbers."""
-    call.fix_all("index")
-    dims = list(call.dims("self"))
-    if dims:
-        call.labels.fix(dims[call.axis()])
-        dims[call.axis()] = kept_whole(call.shape[call.axis()])
-    return dims
-
-
-def gathered(call: Call) -> Dims:
-    """An entry for each entry of the index, from the same place in all dimensions but one."""
-    axis, dims, index = call.axis(), call.dims("self"), list(call.dims("index"))
-    for number, (one, other) in enumerate(zip(dims, index, strict=True)):
-        if number != axis and len(one) == len(other):
-            call.labels.unite(one, other)
-        else:
-            call.labels.fix(one)
-            call.labels.fix(other)
-    return index
-
-
-def scattered(call: Call) -> Dims:
-    """The reverse of gathering; where entries go is data."""
-    axis, dims = call.axis(), call.dims("self")
-    for others in call.all_dims("index", "src", "source"):
-        # The index of index_add has one dimension, that of scatter_add all.
-        if len(others) != len(dims):
-            call.fix_all("index")
-            continue
-        for number, (one, other) in enumerate(zip(dims, others, strict=True)):
-            if number != axis and len(one) == len(other):
-                call.labels.unite(one, other)
-            else:
-                call.labels.fix(one)
-                call.labels.fix(other)
-    return dims
-
-
-def _places(call: Call) -> tuple[list[int], list[int]]:
-    """Dimensions that an advanced index takes, and those that it leaves."""
-    taken: list[int] = []
-    number = 0
-    for index in call.given["indices"]:
-        mask = index is not None and index.dtype in (torch.bool, torch.uint8)
-        count = index.dim() if mask else 1
-        if index is not None:
-            taken += range(number, number + count)
-        number += count
-    return taken, [n for n in range(len(call.dims("self"))) if n not in taken]
-
-
-def indexed(call: Call) -> Dims:
-    """x[i, :, j]: entries by numbers that are data."""
-    dims = call.dims("self")
-    taken, left = _places(call)
-    call.fix_all("indices")
-    for number in taken:
-        call.labels.fix(dims[number])
-    new = len(call.shape) - len(left)
-    # NumPy's rule: what the numbers give stands where they stood, or first if they stood apart.
-    first = taken[0] if taken == list(range(taken[0], taken[-1] + 1)) else 0
-    result = [dims[number] for number in left]
-    return [*result[:first], *map(kept_whole, call.shape[first : first + new]), *result[first:]]
-
-
-def index_put(call: Call) -> Dims:
-    """x[i, :, j] = values."""
-    dims, (values,) = call.dims("self"), call.all_dims("values")
-    taken, left = _places(call)
-    call.fix_all("indices")
-    for number in taken:
-        call.labels.fix(dims[number])
-    tail = [number for number in left if not taken or number > taken[-1]]
-    matched = 0
-    for number, dim in zip(reversed(tail), reversed(values), strict=False):
-        matched += 1
-        if len(dim) == len(dims[number]):
-            call.labels.unite(dim, dims[number])
-    for dim in values[: len(values) - matched]:
-        call.labels.fix(dim)
-    for number in left:
-        if number not in tail:
-            call.labels.fix(dims[number])
-    return dims
-
-
-def segmented(call: Call) -> Dims:
-    """Reduced piece by piece along the rows."""
-    dims = list(call.dims("data"))
-    call.labels.fix(dims[0])
-    return [kept_whole(call.shape[0]), *dims[1:]]
 
 
 _NAMES: dict[Rule, str] = {
@@ -398,16 +231,17 @@ _NAMES: dict[Rule, str] = {
     "_safe_softmax",
     multiplied: "mm addmm bmm baddbmm mv addmv dot _sparse_mm",
     linear: "linear",
-    embedded: "embedding",
-    bagged: "_embedding_bag _embedding_bag_forward_only",
+    indexing.embedded: "embedding",
+    indexing.bagged: "_embedding_bag _embedding_bag_forward_only",
     batch_normalised: "native_batch_norm _native_batch_norm_legit "
     "_native_batch_norm_legit_no_training _batch_norm_with_update _batch_norm_no_update",
-    chosen: "index_select",
-    gathered: "gather",
-    scattered: "scatter scatter_add scatter_reduce index_add index_copy index_reduce index_fill",
-    indexed: "index _unsafe_index",
-    index_put: "index_put _index_put_impl _unsafe_index_put",
-    segmented: "segment_reduce",
+    indexing.chosen: "index_select",
+    indexing.gathered: "gather",
+    indexing.scattered: "scatter scatter_add scatter_reduce index_add index_copy index_reduce "
+    "index_fill",
+    indexing.indexed: "index _unsafe_index",
+    indexing.index_put: "index_put _index_put_impl _unsafe_index_put",
+    indexing.segmented: "segment_reduce",
 }
 RULES: dict[str, Rule] = {name: rule for rule, names in _NAMES.items() for name in names.split()}
 """By the operation's name, without the underscore of those that work in place."""

@@ -97,8 +97,8 @@ def _note_sizes(module: nn.Module) -> None:
     elif isinstance(module, LayerNorm) and module.weight is not None:
         module.in_channels = len(module.weight)
     elif isinstance(module, nn.RNNBase):
-        module.input_size = module.weight_ih_l0.size(1)
-        module.hidden_size = module.weight_hh_l0.size(1)
+        read, kept = module.get_parameter("weight_ih_l0"), module.get_parameter("weight_hh_l0")
+        module.input_size, module.hidden_size = read.size(1), kept.size(1)
     elif isinstance(module, nn.RNNCellBase):
         module.input_size, module.hidden_size = module.weight_ih.size(1), module.weight_hh.size(1)
 

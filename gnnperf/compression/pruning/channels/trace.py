@@ -23,15 +23,9 @@ from torch.utils._pytree import tree_leaves
 from torch_geometric.data import Data
 from torch_geometric.nn import LayerNorm
 
+from gnnperf.compression.pruning.channels.calls import Call, Dims
 from gnnperf.compression.pruning.channels.labels import Dim, Labels, kept_whole
-from gnnperf.compression.pruning.channels.rules import (
-    IGNORED,
-    RULES,
-    Call,
-    Dims,
-    aligned,
-    mixed,
-)
+from gnnperf.compression.pruning.channels.rules import IGNORED, RULES, aligned, mixed
 
 NORMS = (nn.LayerNorm, nn.RMSNorm, LayerNorm)
 """They divide by how large all channels are: a narrower one measures those that are left."""
@@ -104,8 +98,10 @@ class _Tracer:
         for name, module in model.named_modules():
             self._tag_sizes(name, module)
             if isinstance(module, NORMS):
-                module.forward = self._norm(name, module, module.forward)
+                vars(module)["forward"] = self._norm(name, module, module.forward)
             module.register_forward_hook(self._widths(name))
+            if isinstance(module, nn.MultiheadAttention):
+                module.register_forward_pre_hook(self._keep_whole, with_kwargs=True)
 
     def _tag_sizes(self, name: str, module: nn.Module) -> None:
         for attribute, value in list(vars(module).items()):
@@ -128,7 +124,16 @@ class _Tracer:
 
         return hook
 
-    def _norm(self, name: str, module: Any, forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def _keep_whole(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        """Of what torch's own attention reads nothing goes: its width has to fit its heads."""
+        for leaf in tree_leaves((args, kwargs)):
+            if isinstance(leaf, Tensor):
+                for dim in self.dims(leaf):
+                    self.labels.fix(dim)
+
+    def _norm(
+        self, name: str, module: Any, forward: Callable[..., Tensor]
+    ) -> Callable[..., Tensor]:
         def follow(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             if len(getattr(module, "normalized_shape", (1,))) > 1:
                 return forward(x, *args, **kwargs)
@@ -179,9 +184,7 @@ class _Tracer:
             return
         call = Call(self.labels, self.dims, given, outputs)
         rule = RULES.get(name, aligned if pointwise else mixed)
-        if rule is mixed and any(
-            self.labels.free(dim) for dims in call.all_dims() for dim in dims
-        ):
+        if rule is mixed and any(self.labels.free(dim) for dims in call.all_dims() for dim in dims):
             self.unknown[name] = None
         found = rule(call)
         each = found if found and isinstance(found[0], list) else [found] * len(outputs)
@@ -224,12 +227,10 @@ class _Operations(TorchDispatchMode):
     """Sees what everything comes down to."""
 
     def __init__(self, tracer: _Tracer) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self._tracer = tracer
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         names = [argument.name for argument in func._schema.arguments]
@@ -255,9 +256,7 @@ class _Sizes(TorchFunctionMode):
         super().__init__()
         self._tracer = tracer
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         if getattr(func, "__name__", "") in _SHAPED and isinstance(result, Tensor):
