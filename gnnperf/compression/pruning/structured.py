@@ -72,18 +72,25 @@ def narrowed(
     where all channels of the widest would go, and where no channel would.
     """
     named: Callable[[], Sequence[Group]] | None = getattr(model, "channel_groups", None)
-    trace = None if named is not None else _traced(model, follow)
-    groups = _named(model, named()) if named is not None else _found(model, trace)
+    if named is not None:
+        groups, trace, remedy = (
+            _named(model, named()),
+            None,
+            "mend its channel_groups(), or drop it",
+        )
+    else:
+        trace, remedy = _traced(model, follow), _REMEDY
+        groups = _found(model, trace)
     _require_some_left(sparsity, groups)
     narrow, complaint = _checked(model, sparsity, groups, trace, checks)
-    if complaint is not None and named is None:
-        alone = [[group] for group in groups]
-        sound = [g for g in alone if _checked(model, sparsity, g, trace, checks[:1])[1] is None]
-        groups = [group for (group,) in sound]
+    if complaint is not None and trace is not None:
+        alone = {
+            group: _checked(model, sparsity, [group], trace, checks[:1])[1] for group in groups
+        }
+        groups = [group for group in groups if alone[group] is None]
         if any(_removed(sparsity, group.width) for group in groups):
             narrow, complaint = _checked(model, sparsity, groups, trace, checks)
     if complaint is not None:
-        remedy = "mend its channel_groups(), or leave it out" if named is not None else _REMEDY
         raise RecipeError(f"the narrowed model is wrong, {complaint}; {remedy}")
     return narrow
 
@@ -97,10 +104,10 @@ def _traced(model: nn.Module, follow: Mapping[bool, Data]) -> Traced:
         ) from error
 
 
-def _found(model: nn.Module, trace: Traced | None) -> list[Channels]:
-    groups = [] if trace is None else found(trace, model)
+def _found(model: nn.Module, trace: Traced) -> list[Channels]:
+    groups = found(trace, model)
     if not groups:
-        unknown = "" if trace is None or not trace.unknown else ", ".join(trace.unknown)
+        unknown = ", ".join(trace.unknown)
         because = f" (what {unknown} does to them is not known)" if unknown else ""
         raise RecipeError(
             f"none of the model's channels was found to be free to go{because}; {_REMEDY}"

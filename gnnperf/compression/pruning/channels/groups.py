@@ -28,7 +28,7 @@ class Member:
     places: Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Channels:
     """Channels of one kind, of which the least important go.
 

@@ -65,25 +65,31 @@ def transposed(call: Call) -> Dims:
     return dims
 
 
-def expanded(call: Call) -> Dims:
-    """Repeated entries are sizes alone."""
+def _padded(call: Call) -> Dims:
+    """Labels of `self` with the dimensions in front that the output has more."""
     dims = call.dims("self")
-    lacking = len(call.shape) - len(dims)
-    padded = [kept_whole(1)] * lacking + list(dims)
-    return [
-        dim if len(dim) == size else call.labels.fresh(size)
-        for dim, size in zip(padded, call.shape, strict=True)
-    ]
+    return [*[kept_whole(1)] * (len(call.shape) - len(dims)), *dims]
+
+
+def expanded(call: Call) -> Dims:
+    """How often a single entry is repeated is a size alone."""
+    result = []
+    for dim, size in zip(_padded(call), call.shape, strict=True):
+        if len(dim) != size:
+            call.labels.fix(dim)
+        result.append(dim if len(dim) == size else call.labels.fresh(size))
+    return result
 
 
 def tiled(call: Call) -> Dims:
     """Copies one after the other."""
-    dims = call.dims("self")
-    padded = [kept_whole(1)] * (len(call.shape) - len(dims)) + list(dims)
-    return [
-        call.labels.fresh(size) if len(dim) == 1 else np.tile(dim, (size // max(len(dim), 1), 1))
-        for dim, size in zip(padded, call.shape, strict=True)
-    ]
+    result = []
+    for dim, size in zip(_padded(call), call.shape, strict=True):
+        if len(dim) == 1:
+            call.labels.fix(dim)
+        copies = size // max(len(dim), 1)
+        result.append(call.labels.fresh(size) if len(dim) == 1 else np.tile(dim, (copies, 1)))
+    return result
 
 
 def sliced(call: Call) -> Dims:
