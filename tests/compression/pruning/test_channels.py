@@ -294,7 +294,7 @@ class Composed(nn.Module):
 
 
 @given(st.lists(STEP, min_size=1, max_size=5), st.integers(0, 100))
-@settings(max_examples=15)
+@settings(max_examples=10)
 def test_any_composition_is_narrowed_to_the_one_made_half_as_wide(steps, seed):
     torch.manual_seed(seed)
     small = narrowed(Composed(steps, 8).eval(), 0.5, FOLLOW, CHECKS)
