@@ -15,6 +15,7 @@ from gnnperf.gates.metrics import METRICS
 from gnnperf.gates.verdicts import WORST_FIRST, CaseVerdict, Finding, fails
 from gnnperf.records import Record, to_json
 from gnnperf.system.files import atomic_write
+from gnnperf.system.text import printable
 
 SCHEMA_VERSION = 1
 
@@ -57,7 +58,8 @@ def closing_lines(report: GateReport) -> list[str]:
         lines += _notes(report)
     if report.verdicts or report.mode in ("gate", "strict"):
         lines.append(headline(report))
-    return lines
+    # Sentences quote what baselines say.
+    return [printable(line) for line in lines]
 
 
 def headline(report: GateReport) -> str:
@@ -174,6 +176,7 @@ def _record_rows(report: GateReport) -> list[dict[str, str]]:
 
 def _escaped(text: str) -> str:
     """Nothing in a name is Markdown."""
+    text = printable(text)
     for sign in "\\`*_~|<>[]":
         text = text.replace(sign, f"\\{sign}")
     return text
@@ -219,7 +222,7 @@ def github_annotations(report: GateReport) -> Iterator[str]:
 
 
 def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return printable(text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A"))
 
 
 def _property(text: str) -> str:
