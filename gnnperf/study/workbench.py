@@ -156,6 +156,7 @@ class Workbench:
             report=report,
             data={
                 "dataset": dataset.name,
+                "key": dataset.key,
                 "source": dataset.source,
                 "origin": dataset.origin,
                 "fingerprint": dataset.fingerprint,

@@ -40,7 +40,7 @@ def test_it_stands_in_ids_and_records(project, pytester, tmp_path):
     (bench,) = json.loads((pytester.path / "out.json").read_text())["benchmarks"]
     record = bench["extra_info"]["gnnperf"]
     assert record["case"] == "proteins~small.1-gin-global@0.5-seed0"
-    assert record["provenance"]["data"]["dataset"] == "proteins~small.1"
+    assert record["provenance"]["data"]["key"] == "proteins~small.1"
 
 
 @pytest.mark.parametrize(

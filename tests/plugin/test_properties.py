@@ -49,5 +49,5 @@ def test_so_do_verdicts(project, pytester):
     ],
 )
 def test_what_is_not_measured_has_its_reason(reading, value):
-    record = Record("w", "r", 0, "accuracy", {"name": reading}, {}, {}, {}, {})
+    record = Record("w", "r", 0, "accuracy", {"name": reading}, {}, {}, {}, {}, "w", "real")
     assert list(reading_properties(record)) == [("name", value)]

@@ -45,7 +45,7 @@ def base():
         train=settings,
         finetune=settings,
         report=FitReport(0, 0, 0.0, {}),
-        data={"fingerprint": "made up"},
+        data={"dataset": "made-up", "source": "synthetic", "fingerprint": "made up"},
         fresh=lambda: model,
     )
 
