@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,7 +61,9 @@ def pack_command(arguments: argparse.Namespace) -> None:
     ratio = os.path.getsize(arguments.source) / stored_bytes
     print(
         f"{arguments.target}: {stored_bytes} bytes, {ratio:.2f} times smaller than "
-        f"{arguments.source}; read back and equal"
+        f"{arguments.source}; read back and equal",
+        # Behind the content of a pipe no sentence may stand.
+        file=sys.stdout if Path(arguments.target).is_file() else sys.stderr,
     )
 
 
@@ -81,7 +84,10 @@ def unpack_command(arguments: argparse.Namespace) -> None:
                 f"{arguments.target}: torch.save refuses it ({error}); "
                 f"read {arguments.source} with gnnperf.codec.load"
             ) from None
-    print(f"{arguments.target}: {len(decoded.state)} tensors")
+    print(
+        f"{arguments.target}: {len(decoded.state)} tensors",
+        file=sys.stdout if Path(arguments.target).is_file() else sys.stderr,
+    )
 
 
 def inspect_command(arguments: argparse.Namespace) -> None:

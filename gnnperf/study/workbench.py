@@ -21,7 +21,8 @@ from gnnperf.datasets import DataError, DataOptions, Dataset, DatasetSource, Mod
 from gnnperf.errors import GnnperfError
 from gnnperf.study.weights import load_weights, weights_digest
 from gnnperf.system import MOST_THREADS
-from gnnperf.system.files import FolderError, sweep, usable_path, writable_folder
+from gnnperf.system.files import FolderError, usable_path, writable_folder
+from gnnperf.system.leftovers import sweep
 from gnnperf.system.machine import find_device, settle_threads, tune_allocator
 from gnnperf.system.store import key_of
 from gnnperf.training import FitReport, Parts, Trained, evaluate, fit, prepared, seeded

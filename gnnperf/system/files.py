@@ -5,20 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-import shutil
 import stat
+import sys
 import tempfile
-import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from gnnperf.errors import GnnperfError
 from gnnperf.system.text import printable
-
-_STALE_SECONDS = 3600.0
 
 
 class FolderError(GnnperfError):
@@ -70,47 +69,84 @@ def replacing(path: Path) -> Iterator[Path]:
     replaced: a pipe or a terminal gets the content, all else is refused. Raises FileError.
     """
     with naming(path):
+        old = _status(path)
         target = Path(os.path.realpath(path))
-        kind, mode = _kind_and_mode(target)
-        if kind == "file":
-            folder, name = target.parent, target.name[:200]
-        elif kind == "stream":
-            folder, name = Path(tempfile.gettempdir()), "stream"
+        if old is None or (stat.S_ISREG(old.st_mode) and _own_output(old) is None):
+            temporary = _beside(target, f".{secrets.token_hex(8)}.tmp")
+        elif _is_stream(old):
+            temporary = Path(tempfile.gettempdir()) / f".stream.{secrets.token_hex(8)}.tmp"
         else:
+            kind = "folder" if stat.S_ISDIR(old.st_mode) else "device or socket"
             raise FileError(f"{path} is a {kind}, and would not be replaced; name a file")
-    temporary = folder / f".{name}.{secrets.token_hex(8)}.tmp"
+        # Before there is content: nobody may read more of it than of the old file.
+        descriptor = os.open(
+            temporary, os.O_CREAT | os.O_EXCL, 0o666 if old is None else old.st_mode & 0o600
+        )
+        os.close(descriptor)
     try:
         yield temporary
         with naming(path):
-            if kind == "stream":
-                with open(target, "wb") as stream:
-                    stream.write(temporary.read_bytes())
+            if old is not None and _is_stream(old):
+                _write_through(path, old, temporary)
             else:
-                _take_place(temporary, target, mode)
+                _take_place(temporary, target, old)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
-def _kind_and_mode(target: Path) -> tuple[str, int | None]:
-    """What stands at a path: file (or nothing yet), stream, or what is neither; its mode bits."""
+def _status(path: Path) -> os.stat_result | None:
+    """Of what a path leads to, None for nothing; links of /proc lead where no name does."""
     try:
-        mode = target.stat().st_mode
+        return path.stat()
     except FileNotFoundError:
-        return "file", None
-    if stat.S_ISREG(mode):
-        return "file", stat.S_IMODE(mode)
-    if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
-        return "stream", None
-    return ("folder" if stat.S_ISDIR(mode) else "device or socket"), None
+        return None
 
 
-def _take_place(temporary: Path, target: Path, mode: int | None) -> None:
+def _is_stream(found: os.stat_result) -> bool:
+    mode = found.st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or _own_output(found) is not None
+
+
+def _own_output(found: os.stat_result) -> int | None:
+    """The descriptor, where it is this process's stdout or stderr: /dev/stdout, /dev/fd/2."""
+    for descriptor in (1, 2):
+        with suppress(OSError):  # Closed.
+            if os.path.samestat(found, os.fstat(descriptor)):
+                return descriptor
+    return None
+
+
+def _write_through(path: Path, found: os.stat_result, temporary: Path) -> None:
+    sys.stdout.flush()
+    own = _own_output(found)
+    # Opened again, /dev/stdout would begin at the start of the file that it was sent to.
+    with open(path if own is None else os.dup(own), "wb") as stream:
+        stream.write(temporary.read_bytes())
+
+
+def _beside(path: Path, ending: str) -> Path:
+    """The hidden name `.NAME` + ending in the same folder, of a length that file systems take."""
+    name = os.fsencode(path.name)
+    if len(name) + len(ending) + 1 <= _LONGEST_NAME:
+        return path.with_name(f".{path.name}{ending}")
+    return path.with_name(f".{sha256(name).hexdigest()}{ending}")
+
+
+_LONGEST_NAME = 255
+
+
+def _take_place(temporary: Path, target: Path, old: os.stat_result | None) -> None:
     with open(temporary, "rb") as file:
-        if mode is not None:
-            os.fchmod(file.fileno(), mode)
-        else:
+        if old is None:
             _share(temporary)
+        else:
+            for owner, group in ((-1, old.st_gid), (old.st_uid, -1)):
+                with suppress(
+                    OSError
+                ):  # Of a group that one is not in; only root gives files away.
+                    os.fchown(file.fileno(), owner, group)
+            os.fchmod(file.fileno(), stat.S_IMODE(old.st_mode) & 0o777)
         os.fsync(file.fileno())
     os.replace(temporary, target)
     # So that the name is on disk too.
@@ -122,17 +158,26 @@ def _take_place(temporary: Path, target: Path, mode: int | None) -> None:
             os.close(descriptor)
 
 
+def _is_shared(folder: Path) -> bool:
+    """Whether a group may write there, and what is in it is not each one's own, as in /tmp."""
+    mode = folder.stat().st_mode
+    own = mode & stat.S_ISVTX and mode & stat.S_IWOTH
+    return bool(mode & stat.S_IWGRP) and not own
+
+
 def _share(path: Path) -> None:
     """Let the folder's group write what is new in a folder that it may write."""
-    if path.parent.stat().st_mode & stat.S_IWGRP:
+    if _is_shared(path.parent):
         bits = stat.S_IRGRP | stat.S_IWGRP | (stat.S_IXGRP if path.is_dir() else 0)
+        with suppress(OSError):  # Of a group that one is not in.
+            os.chown(path, -1, path.parent.stat().st_gid)
         with suppress(OSError):
             path.chmod(stat.S_IMODE(path.stat().st_mode) | bits)
 
 
 def atomic_write(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     """Write the parts one after the other, as `replacing` does; raises FileError."""
-    with replacing(path) as temporary, naming(path), open(temporary, "xb") as file:
+    with replacing(path) as temporary, naming(path), open(temporary, "wb") as file:
         file.writelines(parts)
 
 
@@ -167,22 +212,6 @@ def writable_folder(path: Path, option: str) -> Path:
     return path
 
 
-def sweep(folder: Path) -> None:
-    """Take away what killed writers left in a cache, and PyG beside it, once it is an hour old."""
-    before = time.time() - _STALE_SECONDS
-    with suppress(OSError):
-        # PyG writes the code of its layers into the system's folder, and forgets it.
-        pyg = Path(tempfile.gettempdir()).glob("torch_geometric.nn.*_propagate_*.py")
-        for path in (*folder.rglob(".*.tmp"), *folder.glob("datasets/tmp*"), *pyg):
-            with suppress(OSError):
-                if path.lstat().st_mtime > before:
-                    continue
-                if path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    path.unlink()
-
-
 @contextmanager
 def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Hold the lock that lies beside `path`, so that two processes do not make it at once.
@@ -190,9 +219,9 @@ def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[N
     `waiting` is called when another holds it, before waiting for it. Where no lock can be made, as
     the folder can only be read, there is nothing to keep others from, and none is held.
     """
-    file = path.with_name(f".{path.name[:200]}.lock")
+    file = _beside(path, ".lock")
     # Others of the group open the same file to write.
-    shared = path.parent.is_dir() and path.parent.stat().st_mode & stat.S_IWGRP
+    shared = path.parent.is_dir() and _is_shared(path.parent)
     lock = FileLock(file, mode=0o664 if shared else 0o644)
     try:
         lock.acquire(timeout=0)
@@ -213,16 +242,28 @@ def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[N
 
 @contextmanager
 def host_lock(name: str, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold a lock of that name which all processes of this machine share, whoever runs them."""
+    """Hold a lock of that name which all processes of this machine share, whoever runs them.
+
+    Where it cannot be had, as something else lies in its place, the block runs without, with a
+    warning.
+    """
     if not hasattr(os, "O_NOFOLLOW"):
-        with locked(Path(tempfile.gettempdir()) / name, waiting):
+        with locked(HOST_FOLDER / name, waiting):
             yield
         return
     import fcntl
 
-    path = Path(tempfile.gettempdir()) / f"gnnperf-{name}.lock"
-    with naming(path, "locked"):
+    path = HOST_FOLDER / f"gnnperf-{name}.lock"
+    try:
         descriptor = _open_for_all(path)
+    except OSError as error:
+        warnings.warn(
+            f"{path} cannot be locked ({error.strerror}), so another run on this machine may "
+            "disturb this one; remove it",
+            stacklevel=3,
+        )
+        yield
+        return
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -232,6 +273,10 @@ def host_lock(name: str, waiting: Callable[[], None] = lambda: None) -> Iterator
         yield
     finally:
         os.close(descriptor)
+
+
+# Not TMPDIR: a user's own would keep nobody else out.
+HOST_FOLDER = Path("/tmp" if os.name == "posix" else tempfile.gettempdir())
 
 
 def _open_for_all(path: Path) -> int:

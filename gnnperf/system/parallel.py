@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +21,8 @@ from tqdm import tqdm
 from gnnperf.errors import GnnperfError
 
 T = TypeVar("T")
+
+_LOOK_SECONDS = 0.2
 
 
 class WorkersDiedError(GnnperfError):
@@ -49,7 +52,8 @@ def side_by_side(
         backend="loky",
         batch_size=1,
         return_as="generator_unordered",
-        initializer=_end_quietly,
+        initializer=_begin,
+        initargs=(os.getpid(),),
     )
     try:
         yield from parallel(delayed(work)(*task) for task in tasks)
@@ -60,11 +64,21 @@ def side_by_side(
         ) from error
 
 
-def _end_quietly() -> None:
-    """A terminal interrupts workers too: it is the main process that ends them, without a word."""
+def _begin(parent: int) -> None:
+    """In a worker: end when the main process does, and without a word."""
+    # A terminal interrupts workers too: it is the main process that ends them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # tqdm's own lock is shared by processes, and would be reported as leaked.
     tqdm.set_lock(RLock())
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """Killed, the main process ends nobody; its workers would train on, or wait for minutes."""
+    # No wait for another's child sees one that ended and that nobody has asked for yet.
+    while os.getppid() == parent:
+        time.sleep(_LOOK_SECONDS)
+    os._exit(1)
 
 
 @contextmanager
