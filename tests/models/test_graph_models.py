@@ -110,7 +110,8 @@ def test_every_parameter_learns(name):
 def test_can_be_copied_after_a_training_step(name):
     model = make_model(name).train()
     GraphClassification(batch_size=2).loss(model, batch_of(random_graph(1), random_graph(2)))
-    copy.deepcopy(model)
+    copied = copy.deepcopy(model).state_dict()
+    assert all(torch.equal(value, copied[n]) for n, value in model.state_dict().items())
 
 
 @given(st.integers(0, 10_000))

@@ -247,7 +247,7 @@ def shapes(net):
     return {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
 
 
-def hold_to_the_made_one(make, share, hidden=HIDDEN):
+def require_the_made_ones_widths(make, share, hidden=HIDDEN):
     """Narrowed, a net has the shapes of the one that was made so narrow, and can be trained."""
     net = lively(make, hidden)
     before = {entry: value.clone() for entry, value in net.state_dict().items()}
@@ -263,10 +263,10 @@ def hold_to_the_made_one(make, share, hidden=HIDDEN):
 
 @pytest.mark.parametrize("name", NETS)
 def test_half_as_wide_is_the_net_made_half_as_wide(name):
-    hold_to_the_made_one(NETS[name], 0.5)
+    require_the_made_ones_widths(NETS[name], 0.5)
 
 
 @pytest.mark.parametrize("share", [0.25, 0.75])
 @pytest.mark.parametrize("name", list(NETS)[::10])
 def test_so_is_any_other_share(name, share):
-    hold_to_the_made_one(NETS[name], share)
+    require_the_made_ones_widths(NETS[name], share)

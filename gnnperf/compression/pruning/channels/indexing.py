@@ -37,13 +37,18 @@ def chosen(call: Call) -> Dims:
 def gathered(call: Call) -> Dims:
     """An entry for each entry of the index, from the same place in all dimensions but one."""
     axis, dims, index = call.axis(), call.dims("self"), list(call.dims("index"))
-    for number, (one, other) in enumerate(zip(dims, index, strict=True)):
+    _unite_but(axis, call, dims, index)
+    return index
+
+
+def _unite_but(axis: int, call: Call, dims: Dims, others: Dims) -> None:
+    """Entries at the same place go together, in all dimensions but one; others stay."""
+    for number, (one, other) in enumerate(zip(dims, others, strict=True)):
         if number != axis and len(one) == len(other):
             call.labels.unite(one, other)
         else:
             call.labels.fix(one)
             call.labels.fix(other)
-    return index
 
 
 def scattered(call: Call) -> Dims:
@@ -54,12 +59,7 @@ def scattered(call: Call) -> Dims:
         if len(others) != len(dims):
             call.fix_all("index")
             continue
-        for number, (one, other) in enumerate(zip(dims, others, strict=True)):
-            if number != axis and len(one) == len(other):
-                call.labels.unite(one, other)
-            else:
-                call.labels.fix(one)
-                call.labels.fix(other)
+        _unite_but(axis, call, dims, others)
     return dims
 
 
