@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from gnnperf.codec.errors import HeaderError, LimitError, TrailingDataError, TruncatedError
 
 MAX_VARINT_BYTES = 9
+_OF_ONE_BYTE = bytes(range(0x80))
 
 
 def varint(value: int) -> bytes:
@@ -78,12 +79,16 @@ class Reader:
 
     def varints(self, what: str, count: int) -> tuple[int, ...]:
         """`count` varints."""
-        ahead = self.data[self.position : self.position + count]
-        # Almost always each is one byte, and a forged header is all numbers.
-        if len(ahead) == count and ahead.isascii():
-            self.position += count
-            return tuple(ahead)
-        return tuple(self.varint(what) for _ in range(count))
+        found: list[int] = []
+        while len(found) < count:
+            # Almost always each is one byte, and a forged header is all numbers.
+            ahead = self.data[self.position : self.position + count - len(found)]
+            short = ahead[: len(ahead) - len(ahead.lstrip(_OF_ONE_BYTE))]
+            self.position += len(short)
+            found += short
+            if len(found) < count:
+                found.append(self.varint(what))
+        return tuple(found)
 
     def string(self, what: str, at_most: int) -> bytes:
         """A length and that many bytes."""
