@@ -10,16 +10,39 @@ class GateError(GnnperfError):
     """A record that breaks a rule: what, from, to, by how much, the limit."""
 
 
-def require_drop_at_most(record: Record, limit: float) -> None:
-    """Hold the headline score's drop against its dense twin to a limit; raises GateError."""
+def require_drop_at_most(record: Record, limit: float | str) -> None:
+    """Hold to a limit how much worse the headline score is than its dense twin's.
+
+    Of an error a drop is a rise. A limit is in the score's own unit, 0.03, or relative to the
+    twin's score, "3%". Raises GateError.
+    """
     metric = record.metric
-    drop = record.value(f"{metric}_drop")
-    if drop > limit:
+    drop, twin = record.value(f"{metric}_drop"), record.value(f"twin_{metric}")
+    if drop > _allowed(limit, twin):
+        now = record.value(metric)
+        went = "fell" if now < twin else "rose"
+        shown = limit if isinstance(limit, str) else f"{limit:g}"
         raise GateError(
-            f"{record.case}: {metric} fell from {record.value(f'twin_{metric}'):.3f} (dense twin) "
-            f"to {record.value(metric):.3f}, by {drop:.3f}; the rule for {record.recipe} allows "
-            f"{limit:g}"
+            f"{record.case}: {metric} {went} from {twin:.3f} (dense twin) to {now:.3f}, by "
+            f"{drop:.3f}; the rule for {record.recipe} allows {shown}"
         )
+
+
+def _allowed(limit: float | str, twin: float) -> float:
+    """The limit in the score's own unit."""
+    if not isinstance(limit, str):
+        return limit
+    try:
+        return (
+            float(limit.removesuffix("%"))
+            / (100 if limit.endswith("%") else 1)
+            * (abs(twin) if limit.endswith("%") else 1)
+        )
+    except ValueError:
+        raise GateError(
+            f"a drop of at most {limit!r} is no limit; write 0.03, or a share of the twin's "
+            'score, "3%"'
+        ) from None
 
 
 def require_size_ratio_at_least(record: Record, limit: float) -> None:

@@ -26,7 +26,8 @@ from gnnperf.meters.latency import DeviceClock, Pair, cuda_clock
 from gnnperf.meters.memory.heap import LoadHeapMeter
 from gnnperf.records import Layer, Reading, Record, measured, unavailable
 from gnnperf.system.machine import describe_machine, git_commit, versions
-from gnnperf.training import Parts, Trained, evaluate
+from gnnperf.training import Metric, Parts, Trained, evaluate
+from gnnperf.training.metrics import metric_named
 
 RunPair = Callable[[Pair], None]
 """Runs a pair's rounds: `Pair.run`, or pytest-benchmark's way."""
@@ -80,7 +81,7 @@ def measure(
         workload=twin.workload,
         recipe=compressed.recipe,
         seed=twin.seed,
-        metric=twin.task.metric,
+        metric=headline(twin).name,
         readings=readings,
         layers={
             name: Layer(parameter.numel(), int(torch.count_nonzero(parameter)))
@@ -97,21 +98,33 @@ def score_readings(compressed: Compressed) -> dict[str, Reading]:
     twin = compressed.twin
     mine = evaluate(compressed.model, twin.task, twin.parts.test)
     dense = twin.test_scores()
-    metric = twin.task.metric
-    source = "test part"
+    metric, source = headline(twin), "test part"
+    drop = metric.worse_by(dense[metric.name], mine[metric.name])
+    order = ("twin's", "case's") if metric.higher_is_better else ("case's", "twin's")
+
+    def reading(name: str, value: float) -> Reading:
+        # What a constant gets has the headline's unit.
+        unit = metric.unit if name == "train_mean" else metric_named(name).unit
+        return _finite(value, unit, source)
+
     return {
-        **{name: _finite(value, source) for name, value in mine.items()},
-        **{f"twin_{name}": _finite(value, source) for name, value in dense.items()},
-        f"{metric}_drop": _finite(
-            dense[metric] - mine[metric], f"twin's {metric} less the case's, {source}"
+        **{name: reading(name, value) for name, value in mine.items()},
+        **{f"twin_{name}": reading(name, value) for name, value in dense.items()},
+        f"{metric.name}_drop": _finite(
+            drop, metric.unit, f"{order[0]} {metric.name} less the {order[1]}, {source}"
         ),
     }
 
 
-def _finite(value: float, source: str) -> Reading:
+def headline(trained: Trained) -> Metric:
+    """What heads the report of a model's cases, with its direction and unit."""
+    return metric_named(trained.task.metric)
+
+
+def _finite(value: float, unit: str, source: str) -> Reading:
     if math.isfinite(value):
-        return measured(value, "fraction", source)
-    return unavailable("fraction", source, f"it came out as {value}")
+        return measured(value, unit, source)
+    return unavailable(unit, source, f"it came out as {value}")
 
 
 def size_readings(compressed: Compressed) -> dict[str, Reading]:

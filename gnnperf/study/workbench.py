@@ -22,7 +22,8 @@ from gnnperf.system.files import writable_folder
 from gnnperf.system.machine import find_device, settle_threads, tune_allocator
 from gnnperf.system.store import key_of
 from gnnperf.training import FitReport, Parts, Trained, evaluate, fit, prepared, seeded
-from gnnperf.training.keys import training_decides
+from gnnperf.training.keys import described, training_decides
+from gnnperf.training.own_fit import fit_by
 from gnnperf.training.trained import cached_training
 from gnnperf.workloads import Workload, find_workload
 
@@ -73,6 +74,7 @@ class Workbench:
         self.allocator = tune_allocator()
         self.options, self._show_progress = options, show_progress
         self._datasets: dict[str, Dataset] = {}
+        self._asked: dict[str, Workload] = {}
         self._bases: OrderedDict[tuple[str, int], Trained] = OrderedDict()
         # Architectures on one dataset share what a task makes of it for a seed.
         self._splits: OrderedDict[tuple[str, str, int], Parts] = OrderedDict()
@@ -90,7 +92,25 @@ class Workbench:
     def workload_id(self, name: str) -> str:
         """The workload's id with the data's source; raises GnnperfError for an unknown one."""
         workload = find_workload(name)
-        return workload.id_on(self.dataset(workload.dataset).key)
+        workload_id = workload.id_on(self.dataset(workload.dataset).key)
+        self._asked[workload_id] = workload
+        return workload_id
+
+    def test_parts(self) -> list[str]:
+        """A line for each workload with a checkpoint: what its test part is, or that it re-splits.
+
+        Of those whose id was asked for.
+        """
+        return [
+            f"{name}: checkpoint {workload.checkpoint}, "
+            + (
+                workload.task.test_part(self.dataset(workload.dataset).graphs)
+                if hasattr(workload.task, "test_part")
+                else f"tested on what {type(workload.task).__name__} splits off"
+            )
+            for name, workload in self._asked.items()
+            if workload.checkpoint is not None
+        ]
 
     def trained(self, name: str, seed: int = 0) -> Trained:
         """The dense base of a workload and seed, from the cache or trained now.
@@ -114,8 +134,11 @@ class Workbench:
             if workload.checkpoint is not None:
                 load_weights(model, workload.checkpoint)
                 return FitReport(0, 0, 0.0, evaluate(model, workload.task, parts.validation))
+            task, settings = workload.task, workload.train
+            if workload.fit is not None:
+                return fit_by(workload.fit, model, task, parts, settings, seed=seed)
             bar = start.name if self._show_progress else ""
-            return fit(model, workload.task, parts, workload.train, seed=seed, progress=bar)
+            return fit(model, task, parts, settings, seed=seed, progress=bar)
 
         report = cached_training(start.checkpoint, model, train)
         # Another one than was trained, which may keep what it computed: the same from the cache.
@@ -139,6 +162,7 @@ class Workbench:
             },
             fresh=start.fresh,
             checkpoints=start.checkpoint.parent,
+            own_fit=workload.fit,
         )
 
     def _start(self, workload: Workload, seed: int) -> _Start:
@@ -153,8 +177,11 @@ class Workbench:
             return workload.task.split([graph.to(device) for graph in dataset.graphs], seed)
 
         model, name, given = fresh(), workload.id_on(dataset.key), workload.checkpoint
-        shared = (dataset.key, repr(workload.task), seed)
-        decides = training_decides(model, workload.task, workload.train, seed, dataset.fingerprint)
+        shared = (dataset.key, described(workload.task), seed)
+        own = [] if workload.fit is None else [workload.fit, fit_by.__module__]
+        decides = training_decides(
+            model, workload.task, workload.train, seed, dataset.fingerprint, own
+        )
         decides |= {
             "workload": workload.name,
             "checkpoint": None if given is None else weights_digest(given),

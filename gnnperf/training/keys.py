@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from gnnperf.system.machine import versions
 from gnnperf.system.sources import code_digest, module_of
+from gnnperf.training.metrics import metric_named
 from gnnperf.training.optimizers.registry import find_optimizer
 from gnnperf.training.settings import TrainSettings
 from gnnperf.training.tasks.base import Task
@@ -39,11 +42,13 @@ def training_decides(
         "gnnperf.training.fit",
         type(task),
         find_optimizer(settings.optimizer),
+        *callables_of(task),
+        *metric_code(task, settings),
         *model_classes(model),
         *code,
     ]
     return {
-        "task": repr(task),
+        "task": described(task),
         "settings": asdict(settings),
         "model": repr(model),
         "attributes": attributes_of(model),
@@ -57,6 +62,40 @@ def training_decides(
         "threads": torch.get_num_threads(),
         "instruction_set": torch.backends.cpu.get_cpu_capability(),
     }
+
+
+def described(value: Any) -> str:
+    """A task or what is in it as text that is the same in every process, and says all of it."""
+    if isinstance(value, np.ndarray):
+        value = torch.from_numpy(value)
+    if isinstance(value, Tensor):
+        return f"tensor {tensors_digest({'': value})}"
+    if isinstance(value, functools.partial):
+        return f"{described(value.func)}({described(value.args)}, {described(value.keywords)})"
+    if is_dataclass(value) and not isinstance(value, type):
+        inside = ", ".join(f"{f.name}={described(getattr(value, f.name))}" for f in fields(value))
+        return f"{type(value).__qualname__}({inside})"
+    if isinstance(value, Mapping):
+        inside = ", ".join(f"{described(k)}: {described(v)}" for k, v in value.items())
+        return f"{{{inside}}}"
+    if isinstance(value, (list, tuple)):
+        return f"({', '.join(map(described, value))})"
+    is_code = callable(value) and hasattr(value, "__qualname__")
+    return f"{value.__module__}.{value.__qualname__}" if is_code else repr(value)
+
+
+def callables_of(task: Task) -> list[Any]:
+    """The functions that a task was given, which take part in what it does."""
+    if not is_dataclass(task):
+        return []
+    return [value for f in fields(task) if callable(value := getattr(task, f.name))]
+
+
+def metric_code(task: Task, settings: TrainSettings) -> list[Any]:
+    """What computes the scores that choose an epoch, where a project brought it."""
+    names = dict.fromkeys((task.metric, settings.select or task.metric))
+    computes = [compute for name in names for compute in metric_named(name).compute.values()]
+    return [compute for compute in computes if not module_of(compute).startswith("gnnperf.")]
 
 
 def model_classes(model: nn.Module) -> set[type]:
