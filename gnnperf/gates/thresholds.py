@@ -32,12 +32,11 @@ def _allowed(limit: float | str, twin: float) -> float:
     """The limit in the score's own unit."""
     if not isinstance(limit, str):
         return limit
+    text = limit.strip()
     try:
-        return (
-            float(limit.removesuffix("%"))
-            / (100 if limit.endswith("%") else 1)
-            * (abs(twin) if limit.endswith("%") else 1)
-        )
+        if text.endswith("%"):
+            return float(text[:-1]) / 100 * abs(twin)
+        return float(text)
     except ValueError:
         raise GateError(
             f"a drop of at most {limit!r} is no limit; write 0.03, or a share of the twin's "

@@ -178,9 +178,13 @@ class Workbench:
 
         model, name, given = fresh(), workload.id_on(dataset.key), workload.checkpoint
         shared = (dataset.key, described(workload.task), seed)
-        own = [] if workload.fit is None else [workload.fit, fit_by.__module__]
         decides = training_decides(
-            model, workload.task, workload.train, seed, dataset.fingerprint, own
+            model,
+            workload.task,
+            workload.train,
+            seed,
+            dataset.fingerprint,
+            own_fit=workload.fit,
         )
         decides |= {
             "workload": workload.name,

@@ -6,6 +6,7 @@ import functools
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, is_dataclass
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from gnnperf.system.machine import versions
 from gnnperf.system.sources import code_digest, module_of
 from gnnperf.training.metrics import metric_named
 from gnnperf.training.optimizers.registry import find_optimizer
+from gnnperf.training.own_fit import OwnFit
 from gnnperf.training.settings import TrainSettings
 from gnnperf.training.tasks.base import Task
 
@@ -27,6 +29,7 @@ def training_decides(
     seed: int,
     data_fingerprint: str,
     code: Iterable[Any] = (),
+    own_fit: OwnFit | None = None,
 ) -> dict[str, Any]:
     """What decides how a training ends that begins with the model as it is now.
 
@@ -37,6 +40,7 @@ def training_decides(
         seed: of split and training.
         data_fingerprint: of the whole dataset.
         code: what else takes part: names of modules, functions that the training calls.
+        own_fit: what trains in place of `fit`.
     """
     taking_part = [
         "gnnperf.training.fit",
@@ -47,7 +51,12 @@ def training_decides(
         *model_classes(model),
         *code,
     ]
+    own = {}
+    if own_fit is not None:
+        taking_part += [own_fit, "gnnperf.training.own_fit"]
+        own["fit"] = described(own_fit)
     return {
+        **own,
         "task": described(task),
         "settings": asdict(settings),
         "model": repr(model),
@@ -80,6 +89,12 @@ def described(value: Any) -> str:
         return f"{{{inside}}}"
     if isinstance(value, (list, tuple)):
         return f"({', '.join(map(described, value))})"
+    if isinstance(value, FunctionType):
+        # Functions of one file differ in their line, those of one line in what they hold.
+        held = [cell.cell_contents for cell in value.__closure__ or ()]
+        kept = [described(v) if isinstance(v, Tensor) else _plain(v) for v in held]
+        line = value.__code__.co_firstlineno
+        return f"{value.__module__}.{value.__qualname__} in line {line} with {kept}"
     is_code = callable(value) and hasattr(value, "__qualname__")
     return f"{value.__module__}.{value.__qualname__}" if is_code else repr(value)
 

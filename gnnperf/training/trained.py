@@ -112,12 +112,19 @@ def fit_cached(
 
     path = None
     if trained.checkpoints is not None:
-        own = [trained.own_fit, fit_by.__module__] if trained.own_fit is not None else []
-        code = [by, *own, *filter(callable, options.values())]
+        code = [by, *filter(callable, options.values())]
         fingerprint = trained.data["fingerprint"]
         key = key_of(
             {
-                **training_decides(model, trained.task, settings, trained.seed, fingerprint, code),
+                **training_decides(
+                    model,
+                    trained.task,
+                    settings,
+                    trained.seed,
+                    fingerprint,
+                    code,
+                    trained.own_fit,
+                ),
                 "variant": variant,
                 "options": {name: o for name, o in options.items() if not callable(o)},
             }

@@ -132,6 +132,7 @@ class LinkPrediction:
         chosen, scored = _asked(batches, "sets_threshold"), _asked(batches, "scored")
         if np.isnan(logit).any():
             return dict.fromkeys(self.score_names, math.nan)
+        logit = np.nan_to_num(logit)
         threshold = best_threshold(logit[chosen], positive[chosen])
         answer, target = logit[scored][:, None], positive[scored][:, None] * 1.0
         share = float(target.mean())

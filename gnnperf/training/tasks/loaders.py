@@ -44,7 +44,8 @@ class Drawn(Sequence[Data]):
     @cached_property
     def _fixed(self) -> list[Data]:
         with seeded(self.seed):
-            return list(self.anew())
+            # A list asks for no length of an iterator.
+            return list(iter(self.anew()))
 
     @overload
     def __getitem__(self, index: int) -> Data: ...
