@@ -84,11 +84,10 @@ def _dtypes_differ(model: nn.Module, batch: Data) -> str | None:
     if not mine or theirs <= mine:
         return None
     model_dtype, data_dtype = min(mine, key=str), min(theirs - mine, key=str)
-    short = str(model_dtype).removeprefix("torch.")
     return (
-        f"the model computes in {model_dtype} and the data is {data_dtype}; convert the graphs "
-        f"with graph.apply(lambda t: t.to({model_dtype}) if t.is_floating_point() else t), or the "
-        f"model from {short}"
+        f"the model computes in {model_dtype} and the data is {data_dtype}; write "
+        f"model.to({data_dtype}), or convert the graphs with graph.apply(lambda t: "
+        f"t.to({model_dtype}) if t.is_floating_point() else t)"
     )
 
 

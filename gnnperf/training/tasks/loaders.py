@@ -9,6 +9,7 @@ from typing import Any, overload
 
 from torch_geometric.data import Data
 
+from gnnperf.datasets import DataError
 from gnnperf.training.seeding import seeded
 
 
@@ -72,3 +73,27 @@ class Anew:
 
     def __len__(self) -> int:
         return len(self.drawn)
+
+
+def loaded(
+    part: Iterable[Data],
+    name: str,
+    task: str,
+    seed: int,
+    change: Callable[[Data], Data | None],
+) -> Sequence[Data]:
+    """The batches of a part: of a loader to train on drawn anew each epoch, else fixed by the seed.
+
+    Raises DataError where there are none, or no more after the first epoch.
+    """
+    drawn = Drawn(part, change, seed)
+    if name == "train" and not isinstance(part, (list, tuple)):
+        if isinstance(part, Iterator):
+            raise DataError(
+                f"{task}: the train part is an iterator, which ends with the first epoch; give "
+                "the loader itself"
+            )
+        return drawn
+    if not len(drawn):
+        raise DataError(f"{task}: the {name} part has no batch with a target; give one at least")
+    return list(drawn)

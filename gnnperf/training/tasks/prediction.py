@@ -19,7 +19,7 @@ from gnnperf.training.metrics import Kind, Metric, require_metric
 from gnnperf.training.tasks import targets
 from gnnperf.training.tasks.base import Parts, Scores, auxiliary_loss
 from gnnperf.training.tasks.calls import output_of, tensor_of
-from gnnperf.training.tasks.loaders import Drawn
+from gnnperf.training.tasks.loaders import loaded
 from gnnperf.training.tasks.splits import (
     MASKS,
     NAMES,
@@ -55,7 +55,7 @@ class Prediction:
             criterion's. None: accuracy of classes, auc of labels, mae and rmse of numbers.
         parts: train, validation and test, as `Given` says. None: a graph's own train_mask, val_mask
             and test_mask (with columns: a column a seed), else 80/10/10 by the seed, classes and
-            sizes alike in all three.
+            sizes alike in all three. Batches that were given stay as they are.
         batch_size: at most so many graphs in a batch, in all three parts.
         node_type: whose nodes have targets, in a HeteroData.
         first_feature: columns of x before it are left out.
@@ -208,18 +208,16 @@ class Prediction:
         return view
 
     def _loaded(self, three: Three, graphs: Sequence[Data], seed: int) -> Parts:
-        device = next((v.device for s in graphs[0].stores for v in s.values() if _is(v)), None)
-        made: list[Sequence[Data]] = []
-        for part, name, mask in zip(three, NAMES, MASKS, strict=True):
-            change = partial(self._ready, device=device, mask=mask, seed=seed)
-            drawn = Drawn(part, change, seed)
-            fixed = isinstance(part, (list, tuple)) or name != "train"
-            made.append(list(drawn) if fixed else drawn)
-            if fixed and not made[-1]:
-                raise DataError(f"{self._name}: the {name} part has no batch with a {self.level}")
-        return Parts(*made)
+        tensors = (v for store in graphs[0].stores for v in store.values())
+        device = next((value.device for value in tensors if isinstance(value, Tensor)), None)
+        return Parts(
+            *(
+                loaded(part, name, self._name, seed, partial(self._ready, device, mask, seed))
+                for part, name, mask in zip(three, NAMES, MASKS, strict=True)
+            )
+        )
 
-    def _ready(self, batch: Data, device: Any, mask: str, seed: int) -> Data | None:
+    def _ready(self, device: Any, mask: str, seed: int, batch: Data) -> Data | None:
         """A loader's batch on the device; None where it has no target of its part."""
         batch = batch if device is None else batch.to(device)
         store = self._store(batch)
@@ -227,7 +225,8 @@ class Prediction:
         # A NeighborLoader's first rows are the nodes that it was asked for.
         if given is None or "batch_size" in store or "target_index" in store:
             return batch
-        index = indices_of(given, seed, self._name)
+        rows = column_of(given, seed, self._name) if given.dim() == 2 else given
+        index = rows.nonzero().view(-1)
         return self._view(batch, index) if len(index) else None
 
     def _with_mean(self, parts: Parts) -> Parts:
@@ -318,12 +317,3 @@ class Prediction:
                 one = targets.scores_of(self.criterion, self._metrics[:1], constant, target)
                 scores = {self.metric: scores[self.metric], "train_mean": one[self.metric]} | scores
         return scores
-
-
-def indices_of(mask: Tensor, seed: int, task: str) -> Tensor:
-    """The rows of a mask [n] or [n, seeds] that are set."""
-    return (column_of(mask, seed, task) if mask.dim() == 2 else mask).nonzero().view(-1)
-
-
-def _is(value: Any) -> bool:
-    return isinstance(value, Tensor)

@@ -337,6 +337,18 @@ def test_loaders_come_by_a_function():
         task.split(graphs, 0)
 
 
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        (lambda g, seed: (iter(DataLoader(g)), [g[0]], [g[0]]), "train part is an iterator, which"),
+        (lambda g, seed: (DataLoader(g), DataLoader([]), [g[0]]), "validation part has no batch"),
+    ],
+)
+def test_loaders_that_give_nothing(parts, words):
+    with pytest.raises(DataError, match=words):
+        GraphClassification(8, parts=parts).split(graphs_with(number), 0)
+
+
 # What cannot be done is said in a sentence.
 
 
