@@ -8,7 +8,7 @@ from gnnperf.compression.quantization.methods import parse_configuration, ready_
 from gnnperf.gates.thresholds import require_drop_at_most, require_size_ratio_at_least
 from gnnperf.recipes import compress
 from gnnperf.reports.paper import paper_figure
-from gnnperf.reports.table import human, human_bytes, with_interval
+from gnnperf.reports.table import human, human_bytes, kept_epoch, with_interval
 from gnnperf.study.measure import score_readings
 from gnnperf.training.optimizers.registry import find_optimizer
 from gnnperf.workloads import find_workload
@@ -86,6 +86,7 @@ def test_quantization(case, trained, measure, closing_row):
         majority=f"{record.value('majority'):.3f}",
         paper=paper["accuracy"],
         train_seconds=f"{report.wall_seconds:.1f}" if "ptq" not in case.recipe else "0",
+        epoch_kept=kept_epoch(record),
         paper_train=paper["train_time"],
         mean_bits=human(record.readings.get("mean_bits")),
         bytes=human_bytes(record.readings["stored_bytes"]),

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gnnperf.compression import Compressed, RecipeError, finetune
 from gnnperf.compression.l2 import parse_rate, regularize
 from gnnperf.compression.pruning.gradual import prune_gradually
 from gnnperf.compression.pruning.lottery import lottery_ticket, parse_ticket
-from gnnperf.compression.pruning.magnitude import global_masks, layer_masks, parse_sparsity, prune
+from gnnperf.compression.pruning.magnitude import (
+    Masking,
+    global_masks,
+    layer_masks,
+    parse_sparsity,
+    prune,
+)
 from gnnperf.compression.pruning.structured import narrow
 from gnnperf.compression.quantization.a2q.recipe import a2q, parse_bits
 from gnnperf.compression.quantization.methods import (
     ABOUT_ARGUMENT,
+    ABOUT_TRAINING,
     parse_configuration,
+    parse_training,
     quantize_after_training,
     train_protected,
     train_quantized,
@@ -32,18 +40,19 @@ class Method:
     Attributes:
         about: one line for people, with the range of the argument.
         parse: text after the @ -> argument; raises ValueError for what is out of range.
-        apply: (trained, recipe text, argument) -> compressed; raises RecipeError.
+        apply: (trained, argument) -> compressed; raises RecipeError. `compress` adds the recipe's
+            text to the result and to the error.
         finetunes: whether `+finetune` may follow.
     """
 
     about: str
     parse: Callable[[str], Any]
-    apply: Callable[[Trained, str, Any], Compressed]
+    apply: Callable[[Trained, Any], Compressed]
     finetunes: bool = True
 
 
-def _pruning(masking: Callable[..., Any]) -> Callable[[Trained, str, float], Compressed]:
-    return lambda trained, recipe, sparsity: prune(trained, recipe, masking, sparsity)
+def _pruning(masking: Masking) -> Callable[[Trained, float], Compressed]:
+    return lambda trained, sparsity: prune(trained, masking, sparsity)
 
 
 METHODS: dict[str, Method] = {
@@ -89,14 +98,14 @@ METHODS: dict[str, Method] = {
         finetunes=False,
     ),
     "qat": Method(
-        f"quantization-aware training; {ABOUT_ARGUMENT}",
-        parse_configuration,
+        f"quantization-aware training; {ABOUT_TRAINING}",
+        parse_training,
         train_quantized,
         finetunes=False,
     ),
     "dq": Method(
-        f"Degree-Quant: quantization-aware training that spares nodes; {ABOUT_ARGUMENT}",
-        parse_configuration,
+        f"Degree-Quant: quantization-aware training that spares nodes; {ABOUT_TRAINING}",
+        parse_training,
         train_protected,
         finetunes=False,
     ),
@@ -160,5 +169,9 @@ def compress(trained: Trained, recipe: str) -> Compressed:
     Raises RecipeError for an unknown recipe, an argument out of range, or nothing to change.
     """
     parsed = parse_recipe(recipe)
-    compressed = parsed.method.apply(trained, parsed.text, parsed.argument)
+    try:
+        compressed = parsed.method.apply(trained, parsed.argument)
+    except RecipeError as error:
+        raise RecipeError(f"recipe {parsed.text}: {error}") from error
+    compressed = replace(compressed, recipe=parsed.text)
     return finetune(compressed) if parsed.finetuned else compressed

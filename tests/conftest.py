@@ -61,3 +61,12 @@ def project(pytester, shared_cache, monkeypatch):
         return pytester.runpytest(*defaults, "--gnnperf-preset=smoke", *options)
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def _plugins_switched_off(request, monkeypatch):
+    """In pytests that a test runs, as pyproject.toml does in this one: they would shuffle tests."""
+    if "pytester" in request.fixturenames:
+        request.getfixturevalue("pytester")  # It clears the variable.
+        off = ("randomly", "repeat", "rerunfailures", "timeout", "html", "pytest_cov", "subtests")
+        monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(f"-pno:{name}" for name in off))

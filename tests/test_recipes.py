@@ -3,8 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gnnperf.compression import RecipeError
+from gnnperf.compression.compressed import Changed, Compressed
 from gnnperf.compression.pruning.magnitude import parse_sparsity
-from gnnperf.recipes import METHODS, parse_recipe
+from gnnperf.recipes import METHODS, Method, compress, parse_recipe
 
 SPARSE = sorted(n for n, m in METHODS.items() if m.parse is parse_sparsity and m.finetunes)
 
@@ -44,3 +45,15 @@ def test_a_sparsity_out_of_range_is_refused(bad):
 def test_an_unknown_recipe_is_refused_with_those_there_are(text):
     with pytest.raises(RecipeError, match=r"unknown recipe .* there are .*layer@\.\.\., "):
         parse_recipe(text)
+
+
+def test_a_method_knows_its_argument_alone_and_compress_adds_the_text(monkeypatch, spline_base):
+    def halve(trained, argument):
+        if argument != "0.50":
+            raise RecipeError(f"{argument} halves nothing")
+        return Compressed(trained, trained.model, {"conv1.weight": Changed(1, 1)})
+
+    monkeypatch.setitem(METHODS, "halve", Method("halves", str, halve, finetunes=False))
+    assert compress(spline_base, "halve@0.50").recipe == "halve@0.50"
+    with pytest.raises(RecipeError, match=r"^recipe halve@0\.6: 0\.6 halves nothing$"):
+        compress(spline_base, "halve@0.6")

@@ -1,84 +1,18 @@
-"""`gnnperf` on the command line."""
+"""`gnnperf` on the command line; a file a command."""
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
 from collections.abc import Sequence
-
-import gnnperf
-from gnnperf.cli import doctor
-from gnnperf.cli.baselines import add_commands as add_baseline_commands
-from gnnperf.cli.codec import add_commands as add_codec_commands
-from gnnperf.cli.train import report_table, train_bases
-from gnnperf.errors import GnnperfError
-from gnnperf.recipes import METHODS
-from gnnperf.study.presets import parse_seeds
-from gnnperf.study.workbench import workbench_options
-from gnnperf.workloads import WORKLOADS, find_workload
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a sub-command; 0 when it worked, 2 with one sentence on stderr when it could not."""
-    parser = argparse.ArgumentParser(prog="gnnperf", description=gnnperf.__doc__)
-    parser.add_argument("--version", action="version", version=f"gnnperf {gnnperf.__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    listing = commands.add_parser("list", help="the workloads and recipes there are")
-    listing.set_defaults(run=_list)
-    _add_train(commands)
-    add_codec_commands(commands)
-    add_baseline_commands(commands)
-    doctor.add_command(commands)
-    options = parser.parse_args(arguments)
     try:
-        options.run(options)
-    except GnnperfError as error:
-        print(f"gnnperf: error: {error}", file=sys.stderr)
-        return 2
+        # The imports take seconds, and Ctrl-C may come meanwhile.
+        from gnnperf.cli.commands import run
+
+        return run(arguments)
     except KeyboardInterrupt:
         print("gnnperf: interrupted; what was finished is kept", file=sys.stderr)
         return 130
-    return 0
-
-
-def _list(options: argparse.Namespace) -> None:
-    print("workloads:", *sorted(WORKLOADS), sep="\n  ")
-    print("recipes:", *(f"{n}@...: {m.about}" for n, m in sorted(METHODS.items())), sep="\n  ")
-
-
-def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    train = commands.add_parser("train", help="train dense bases into the cache")
-    train.add_argument("workloads", nargs="*", metavar="WORKLOAD", help="see `gnnperf list`")
-    train.add_argument("--all", action="store_true", help="every workload")
-    train.add_argument("--seeds", default="0", metavar="LIST", help="0,1,2 or 0..9 (default: 0)")
-    train.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at a time")
-    # As pytest's options are called, so that one error message serves both.
-    train.add_argument(
-        "--gnnperf-data", choices=("auto", "real", "synthetic"), default="auto", help="data source"
-    )
-    train.add_argument("--gnnperf-data-root", metavar="DIR", help="default: $GNNPERF_DATA")
-    train.add_argument("--gnnperf-cache", metavar="DIR", help="default: the user's cache")
-    train.add_argument("--gnnperf-device", default="auto", help="auto, cpu, cuda or cuda:N")
-    train.set_defaults(run=_train)
-
-
-def _train(options: argparse.Namespace) -> None:
-    names = sorted(WORKLOADS) if options.all else options.workloads
-    if not names:
-        raise GnnperfError("train: name workloads, or --all of them; `gnnperf list` shows which")
-    for name in names:
-        find_workload(name)
-    try:
-        seeds = parse_seeds(options.seeds)
-    except ValueError:
-        raise GnnperfError(f"--seeds {options.seeds!r} is no list like 0,1,2 or 0..9") from None
-    if options.jobs < 1:
-        raise GnnperfError(f"--jobs {options.jobs}: name at least one process")
-    bench = workbench_options(
-        mode=options.gnnperf_data,
-        data_root=options.gnnperf_data_root,
-        cache=options.gnnperf_cache,
-        device=options.gnnperf_device,
-    )
-    print(report_table(train_bases(bench, names, seeds, options.jobs)))

@@ -36,10 +36,11 @@ from gnnperf.gates.calibration import (
 )
 from gnnperf.gates.fresh import measure_in_fresh_process, read_records, write_records
 from gnnperf.gates.limits import limit_of, read_settings
-from gnnperf.gates.metrics import METRICS, gated, machine_class
+from gnnperf.gates.metrics import METRICS, data_fingerprint, gated, machine_class
 from gnnperf.records import Record, RecordError
 from gnnperf.system.files import writable_folder
 from gnnperf.system.machine import git_commit, versions
+from gnnperf.system.text import printable
 
 _FOLDER_HELP = "folder of baselines (default: baselines, or what [tool.gnnperf] says)"
 
@@ -99,7 +100,13 @@ def show_command(options: argparse.Namespace) -> None:
         if not options.workloads or case.workload in options.workloads
         for row in _rows(test, case)
     ]
-    print(tabulate(rows, headers="keys", disable_numparse=True))
+    _print_table(rows)
+
+
+def _print_table(rows: Sequence[Mapping[str, str]]) -> None:
+    # Ids and names of machines are what a file says.
+    cells = [{name: printable(cell) for name, cell in row.items()} for row in rows]
+    print(tabulate(cells, headers="keys", disable_numparse=True))
 
 
 def _rows(test: str, case: CaseBaseline) -> Iterator[dict[str, str]]:
@@ -128,7 +135,7 @@ def diff_command(options: argparse.Namespace) -> None:
         for test in sorted({*old, *new})
         if (what := list(changes(old.get(test), new.get(test))))
     ]
-    print("\n".join(lines) if lines else "no difference")
+    print("\n".join(map(printable, lines)) if lines else "no difference")
 
 
 def _at_commit(commit: str, folder: Path) -> Baselines:
@@ -179,7 +186,7 @@ def prune_command(options: argparse.Namespace) -> None:
         cases = json.loads(report.read_text())["cases"]
     gone = [case["test"] for case in cases if case["verdict"] == "gone"]
     for test in gone:
-        print(f"{'would take out' if options.dry_run else 'taken out'}: {test}")
+        print(f"{'would take out' if options.dry_run else 'taken out'}: {printable(test)}")
     if not options.dry_run:
         write_cases(folder, dict.fromkeys(gone))
     print(f"{len(gone)} cases are gone")
@@ -206,12 +213,12 @@ def calibrate_command(options: argparse.Namespace) -> None:
         try:
             changed[test] = _calibrated(test, records, baselines.get(test))
         except BaselineError as error:
-            print(f"left as it is: {error}")
+            print(f"left as it is: {printable(error)}")
             continue
         rows += _calibration_rows(test, changed[test], records[0], limits)
     write_cases(folder, changed)
     _forget(options.pytest)
-    print(tabulate(rows, headers="keys", disable_numparse=True))
+    _print_table(rows)
     print(
         f"{len(changed)} cases calibrated over {options.processes} processes; false alarms: "
         f"{math.fsum(float(row['false alarms']) for row in rows):.2g} expected in a run of them all"
@@ -222,6 +229,8 @@ def _calibrated(test: str, records: Sequence[Record], old: CaseBaseline | None) 
     here = machine_class(records[0])
     if old is None or here not in old.machines:
         raise BaselineError(f"{test} has no baseline on this machine; --gnnperf-accept one first")
+    if old.data != data_fingerprint(records[0]):
+        raise BaselineError(f"{test}: the data is not what was accepted; --gnnperf-accept it")
     machine = old.machines[here]
     paired = dict(machine.paired)
     for metric, name, reading in gated(records[0]):

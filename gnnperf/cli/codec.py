@@ -11,10 +11,11 @@ from tabulate import tabulate
 
 from gnnperf.codec.compare import first_difference
 from gnnperf.codec.errors import CodecError
-from gnnperf.codec.files import load, save
+from gnnperf.codec.files import decode, encode, load, save
 from gnnperf.codec.listing import TensorInfo, inspect
 from gnnperf.codec.state import QuantizedTensor, Value
 from gnnperf.system.files import replacing
+from gnnperf.system.text import printable
 
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -49,7 +50,11 @@ def pack_command(arguments: argparse.Namespace) -> None:
     with _file_errors(arguments.target):
         stored_bytes = save(state, arguments.target, level=arguments.level)
         # The file is ours: how far it expands is no reason to distrust it.
-        difference = first_difference(state, load(arguments.target, max_bytes=1 << 62).state)
+        if Path(arguments.target).is_file():
+            read = load(arguments.target, max_bytes=1 << 62)
+        else:  # What went into a pipe is gone; the same bytes are read from memory.
+            read = decode(encode(state, level=arguments.level), max_bytes=1 << 62)
+        difference = first_difference(state, read.state)
     if difference:
         raise CodecError(f"{arguments.target}: does not read back as written, {difference}")
     ratio = os.path.getsize(arguments.source) / stored_bytes
@@ -93,14 +98,14 @@ def inspect_command(arguments: argparse.Namespace) -> None:
     dense_bytes = sum(info.dense_bytes for info in listing.tensors)
     print(f"{listing.file_bytes} bytes for {dense_bytes} bytes of tensors")
     for key, value in listing.metadata.items():
-        print(f"{key}: {value}")
+        print(f"{printable(key)}: {printable(value)}")
 
 
 def _row(info: TensorInfo, file_bytes: int) -> tuple[str, ...]:
     mark = "~" if info.is_apportioned else ""
     shape = " x ".join(map(str, info.shape)) or "scalar"
     sizes = f"{mark}{info.stored_bytes:.0f}", _share(info.stored_bytes, file_bytes)
-    return info.name, shape, info.dtype, info.encoding, *sizes
+    return printable(info.name), shape, info.dtype, info.encoding, *sizes
 
 
 def _share(part_bytes: float, file_bytes: int) -> str:

@@ -172,7 +172,8 @@ def _raw(codec: int, stream: bytes, raw_bytes: int) -> bytes:
 def _rotate(values: Lanes, left_bits: int) -> Lanes:
     width_bits = 8 * values.dtype.itemsize
     left = np.left_shift(values, values.dtype.type(left_bits))
-    rotated: Lanes = left | np.right_shift(values, values.dtype.type(width_bits - left_bits))
+    right = np.right_shift(values, values.dtype.type(width_bits - left_bits))
+    rotated: Lanes = np.bitwise_or(left, right)
     return rotated
 
 

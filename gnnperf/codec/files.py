@@ -96,7 +96,7 @@ def save(
     """Write a state file as `encode` would and return its size in bytes.
 
     A crash at any moment leaves the old file, or none: a temporary file in the same folder takes
-    its place when it is whole and on disk. Raises as `encode` does, and OSError.
+    its place when it is whole and on disk. Raises as `encode` does, and FileError.
     """
     parts = _encoded_parts(state, metadata, level)
     atomic_write(Path(path), parts)

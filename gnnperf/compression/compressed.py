@@ -49,7 +49,6 @@ class Compressed:
 
     Attributes:
         twin: the trained dense model.
-        recipe: the recipe's text.
         model: the changed copy, in eval mode.
         coverage: the parameters the recipe took in hand.
         finetuned: how fine-tuning went; None without. Best epoch 0 means that the weights from
@@ -57,15 +56,26 @@ class Compressed:
         deployed: the module that is shipped and run, where it is another than `model`, which then
             only simulates it; it has a method `state()` that gives what is stored.
         readings: what the recipe itself measured or counted, for the record.
+        start: what it means that training kept the weights it began with, `calibration sufficed`.
+        recipe: its text, which `gnnperf.recipes.compress` fills in.
     """
 
     twin: Trained
-    recipe: str
     model: nn.Module
     coverage: Coverage
     finetuned: FitReport | None = None
     deployed: Deployed | None = None
     readings: Mapping[str, Reading] = field(default_factory=dict)
+    start: str = "start"
+    recipe: str = ""
+
+    @property
+    def kept(self) -> str:
+        """Which weights a training on left, in words; empty without one."""
+        if self.finetuned is None:
+            return ""
+        kept = self.finetuned.kept
+        return self.start if kept == "start" else kept
 
     @property
     def shipped(self) -> nn.Module:

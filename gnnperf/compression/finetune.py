@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from gnnperf.compression.compressed import Compressed
 from gnnperf.compression.masks import hold_masks
+from gnnperf.compression.retraining import training_readings
 from gnnperf.training import fit_cached
 
 
@@ -19,4 +20,5 @@ def finetune(compressed: Compressed) -> Compressed:
     report = fit_cached(
         twin, model, twin.finetune, by=__name__, keep_start=True, after_step=hold_masks
     )
-    return replace(compressed, model=model, finetuned=report)
+    readings = {**compressed.readings, **training_readings(twin, report)}
+    return replace(compressed, model=model, finetuned=report, readings=readings)

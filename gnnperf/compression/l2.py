@@ -25,7 +25,7 @@ def parse_rate(text: str) -> float:
     return rate
 
 
-def regularize(trained: Trained, recipe: str, rate: float) -> Compressed:
+def regularize(trained: Trained, rate: float) -> Compressed:
     """Train the base's initial weights with `rate` times each weight added to its gradient.
 
     An optimizer whose decay is another thing (AdamW's shrinks weights beside the gradient, and is
@@ -43,4 +43,4 @@ def regularize(trained: Trained, recipe: str, rate: float) -> Compressed:
         name: Changed(int((parameter != dense[name]).sum()), parameter.numel())
         for name, parameter in model.named_parameters()
     }
-    return Compressed(trained, recipe, model, coverage, readings=training_readings(trained, report))
+    return Compressed(trained, model, coverage, readings=training_readings(trained, report, model))

@@ -1,32 +1,42 @@
-"""What a recipe that trains by itself says in the record about its training."""
+"""What a recipe that trains says in the record about its training."""
 
 from __future__ import annotations
 
+from torch import nn
+
+from gnnperf.compression.finite import logits_fault
 from gnnperf.records import Reading, measured, unavailable
 from gnnperf.training import FitReport, Trained
 
 
-def training_readings(trained: Trained, report: FitReport) -> dict[str, Reading]:
-    """Epochs and seconds of the training; `diverged_epoch` where weights ceased to be finite.
+def training_readings(
+    trained: Trained, report: FitReport, model: nn.Module | None = None, *, start: str = ""
+) -> dict[str, Reading]:
+    """Epochs and seconds that ran, and the epoch whose weights are kept.
 
-    Where it gave no usable weights, scores are unavailable, and so is the stored size: a file of
-    nothing but NaN is tiny.
+    `diverged_epoch` where weights ceased to be finite. Where the training gave no usable weights,
+    scores are unavailable, and so is the stored size: a file of nothing but NaN is tiny.
+
+    Args:
+        trained: the base.
+        report: of the training.
+        model: trained from weights that have no score yet, so that logits which are not finite
+            are the training's doing.
+        start: what it means that the weights it began with are kept.
     """
     source = "the recipe's own training"
+    kept = f"{source}, the epoch that is kept"
+    if start and report.kept == "start":
+        kept += f": {start}"
     readings = {
-        "training_epochs": measured(report.epochs, "count", source),
-        "training_best_epoch": measured(report.best_epoch, "count", source),
+        "training_epochs": measured(report.epochs, "count", f"{source}, those that ran"),
+        "training_best_epoch": measured(report.best_epoch, "count", kept),
         "training_seconds": measured(report.wall_seconds, "seconds", f"{source}, when it was done"),
     }
     if report.diverged_epoch is not None:
         readings["diverged_epoch"] = measured(report.diverged_epoch, "count", source)
-    if not report.validation:
-        reason = (
-            f"the training diverged: weights were not finite after epoch {report.diverged_epoch}"
-            if report.diverged_epoch is not None
-            else f"the training diverged: none of {report.epochs} epochs had a finite "
-            "validation score"
-        )
+    if why := _unusable(trained, report, model):
+        reason = f"the training diverged: {why}"
         # What the commonest class gets is the labels' alone.
         scores = [name for name in trained.report.validation if name != "majority"]
         names = [*scores, f"{trained.task.metric}_drop"]
@@ -34,3 +44,12 @@ def training_readings(trained: Trained, report: FitReport) -> dict[str, Reading]
         readings["stored_bytes"] = unavailable("bytes", "file", reason)
         readings["size_ratio"] = unavailable("ratio", "dense_bytes / stored_bytes", reason)
     return readings
+
+
+def _unusable(trained: Trained, report: FitReport, model: nn.Module | None) -> str:
+    """Why there are no weights to score; empty where there are."""
+    if report.validation:
+        return "" if model is None else logits_fault(model, trained.parts.test)
+    if report.diverged_epoch is not None:
+        return f"weights were not finite after epoch {report.diverged_epoch}"
+    return f"none of {report.epochs} epochs had a finite validation score"

@@ -1,4 +1,4 @@
-"""Datasets: real data through PyG's own loaders, and synthetic stand-ins."""
+"""Datasets: real data out of raw files that are known, and synthetic stand-ins."""
 
 from gnnperf.datasets import bbbp, cora, proteins
 from gnnperf.datasets.base import (

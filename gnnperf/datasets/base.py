@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from gnnperf.errors import GnnperfError
 Source = Literal["real", "synthetic"]
 Mode = Literal["auto", "real", "synthetic"]
 
+# It stands in test ids and file names, between a ~ and a -.
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]{0,39}")
+
 
 class DataError(GnnperfError):
     """Data that is missing, damaged or not what it says it is."""
@@ -28,11 +32,39 @@ class MissingPackageError(DataError):
 
 @dataclass(frozen=True)
 class DataOptions:
-    """The user's choice: which sources may serve, where raw files lie, where processed ones go."""
+    """The user's choice; raises DataError for a version that cannot be meant.
+
+    Attributes:
+        mode: which sources may serve.
+        root: where raw files lie; a folder that is named must hold what is needed of it.
+        cache: where downloads and processed files go.
+        version: what the raw files under the root are called, in ids and records too, where they
+            are not the published ones.
+    """
 
     mode: Mode
     root: Path | None
     cache: Path
+    version: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.version is None:
+            return
+        said = f"--gnnperf-data-version {self.version[:60]!a}"
+        if not _VERSION.fullmatch(self.version) or self.version in ("real", "synthetic"):
+            raise DataError(
+                f"{said}: name a version with 1 to 40 letters, digits, _ and ., the first of them "
+                "a letter or digit, and not `real` or `synthetic`"
+            )
+        if self.mode == "synthetic":
+            raise DataError(
+                f"{said} names raw files, of which --gnnperf-data synthetic takes none; "
+                "leave one of the two out"
+            )
+        if self.root is None:
+            raise DataError(
+                f"{said}: name the folder that holds this version with --gnnperf-data-root"
+            )
 
 
 class DatasetSource(Protocol):
@@ -41,6 +73,9 @@ class DatasetSource(Protocol):
     @property
     def name(self) -> str:
         """As it stands in workloads and case ids, `cora_node`."""
+
+    def key(self, options: DataOptions) -> str:
+        """The key that the dataset will have, told without loading it."""
 
     def load(self, options: DataOptions) -> Dataset:
         """Get the graphs; raises DataError."""
@@ -55,6 +90,7 @@ class Dataset:
         source: real or synthetic; never mixed in ids, records or baselines.
         origin: one phrase for people, where the graphs came from and why from there.
         fingerprint: SHA-256 of every tensor of every graph.
+        version: of real files that are not the published ones.
     """
 
     name: str
@@ -62,6 +98,7 @@ class Dataset:
     source: Source
     origin: str
     fingerprint: str
+    version: str | None = None
 
     @property
     def features(self) -> int:
@@ -91,13 +128,14 @@ class Dataset:
 
     @property
     def key(self) -> str:
-        """The name under which results are kept: `cora_node` or `cora_node~synthetic`."""
-        return dataset_key(self.name, self.source)
+        """The name under which results are kept; see `dataset_key`."""
+        return dataset_key(self.name, self.source, self.version)
 
 
-def dataset_key(name: str, source: Source) -> str:
-    """`cora_node` for real data, `cora_node~synthetic` for its stand-in."""
-    return name if source == "real" else f"{name}~{source}"
+def dataset_key(name: str, source: Source, version: str | None = None) -> str:
+    """`cora_node` for published data, `cora_node~synthetic` or `cora_node~VERSION` for other."""
+    told = version if source == "real" else source
+    return name if told is None else f"{name}~{told}"
 
 
 def fingerprint(graphs: Sequence[Data]) -> str:

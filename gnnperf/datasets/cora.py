@@ -2,46 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch_geometric.data import Data
-from torch_geometric.datasets import Planetoid
-from torch_geometric.io.planetoid import read_file
+from torch_geometric.data import Data, download_url
 from torch_geometric.utils import to_undirected
 
-from gnnperf.datasets.base import DataError
+from gnnperf.datasets.planetoid import read_planetoid
+from gnnperf.datasets.processed import Reading
 from gnnperf.datasets.sources import DatasetSpec
 
-# Rows of each raw file; a truncated index file would otherwise load as another dataset.
-_ROWS = {
-    "x": 140, "tx": 1000, "allx": 1708, "y": 140, "ty": 1000, "ally": 1708,
-    "graph": 2708, "test.index": 1000,
-}  # fmt: skip
+_RAW_FILES = {
+    "ind.cora.x": "23cfa55d91c6f624233f5eb7b6e3f141f1bd2b2ae39608a63cf5d084bb27baab",
+    "ind.cora.tx": "b9afbaa4a400df991f6f02ef677e1e44da55ffc04801fd02f9e673987829226a",
+    "ind.cora.allx": "9419ba2f26f5c35243db64aba110e0f35a04851609e0dc5433450676ca6b8543",
+    "ind.cora.y": "94465c14eb53e04ca262198dcbb2521ee8af60fb3f3d546cd6ca24a511b0e7d1",
+    "ind.cora.ty": "41f5ac76596a1699cc33f53084a2419e92961c42bb75f36fc38e616d348532ad",
+    "ind.cora.ally": "2b998f5cc7fedc86e7f97ca2498f47a1ffc1462c29e2d578b23bf3f62b6e7d71",
+    "ind.cora.graph": "58f13302f39dde8852dad6fe6d15b89b077b6d7f837626bce671ef80344b383d",
+    "ind.cora.test.index": "297ce89af2b51a6a194181c7dbe1796c6a1cf9cd9349a88383b1b1e227867875",
+}
 _CLASS_SIZES = (351, 217, 418, 818, 426, 298, 180)
 _NODES, _WORDS, _EDGES = 2708, 1433, 5278
 _FIELDS = 8  # In a topic, where links are to be foretold.
 
 
-def _read(root: Path) -> Sequence[Data]:
-    raw = root / "Cora" / "raw"
-    # Once processed, PyG no longer looks at the raw files, and neither do we.
-    if raw.is_dir() and not (root / "Cora" / "processed").is_dir():
-        for name, rows in _ROWS.items():
-            _check(raw, name, rows)
-    return list(Planetoid(str(root), "Cora"))
+def _read(files: Mapping[str, bytes]) -> Reading:
+    return Reading((read_planetoid(files, "ind.cora"),))
 
 
-def _check(raw: Path, name: str, rows: int) -> None:
-    try:
-        content: Any = read_file(str(raw), "cora", name)
-    except Exception as error:  # Unpickling garbage can raise anything.
-        raise DataError(f"the file ind.cora.{name} is damaged ({error})") from error
-    if not hasattr(content, "__len__") or len(content) != rows:
-        raise DataError(f"the file ind.cora.{name} does not hold Cora's {rows} rows")
+def _download(raw: Path) -> None:
+    from torch_geometric.datasets import Planetoid  # Slow to import, and seldom needed.
+
+    for name in _RAW_FILES:
+        download_url(f"{Planetoid.url}/{name}", str(raw), log=False)
 
 
 def stand_in(seed: int) -> Sequence[Data]:
@@ -112,8 +108,9 @@ SPECS = tuple(
     DatasetSpec(
         name=name,
         folder="Cora",
-        raw_files=tuple(f"ind.cora.{file}" for file in _ROWS),
+        raw_files=_RAW_FILES,
         read=_read,
+        download=_download,
         stand_in=make,
     )
     for name, make in (("cora_node", stand_in), ("cora_link", link_stand_in))

@@ -22,6 +22,10 @@ class OwnDataset:
     name: str
     graphs: Sequence[Data] | Callable[[], Sequence[Data]]
 
+    def key(self, options: DataOptions) -> str:
+        """The name: whatever a project brings is real."""
+        return self.name
+
     def load(self, options: DataOptions) -> Dataset:
         """The graphs; raises DataError when there are none. What is in them, the task checks."""
         graphs = tuple(self.graphs() if callable(self.graphs) else self.graphs)

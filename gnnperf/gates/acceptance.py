@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from gnnperf.gates.baselines import (
     LEAST_PROCESSES,
@@ -14,16 +14,21 @@ from gnnperf.gates.baselines import (
     Paired,
 )
 from gnnperf.gates.calibration import calibrate, limit_fraction
-from gnnperf.gates.metrics import METRICS, Metric, gated, machine_class
+from gnnperf.gates.metrics import METRICS, Metric, data_fingerprint, gated, machine_class
 from gnnperf.records import Record
 
-_FINGERPRINT_DIGITS = 16
 _SCORE_DIGITS = 6
+
+
+def _before(record: Record, old: CaseBaseline | None) -> OnMachine | None:
+    """What was accepted of the same data on this class of machine."""
+    same = old is not None and old.data == data_fingerprint(record)
+    return old.machines.get(machine_class(record)) if old and same else None
 
 
 def settled_ratios(record: Record, old: CaseBaseline | None) -> dict[str, Paired]:
     """The ratios of the old baseline that the record agrees with: they need not be taken anew."""
-    machine = old.machines.get(machine_class(record)) if old else None
+    machine = _before(record, old)
     kept = {}
     for metric, name, reading in gated(record):
         paired = machine.paired.get(name) if machine else None
@@ -55,8 +60,8 @@ def accepted(
             the same everywhere are; else theirs describes another model, and goes.
         preset: that it ran under.
     """
-    record, here = records[0], machine_class(records[0])
-    machine = (old.machines.get(here) if old else None) or OnMachine({}, {}, {}, {})
+    record = records[0]
+    machine = _before(record, old) or OnMachine({}, {}, {}, {})
     _require_whole(test, record, old)
     exact, on_machine, scores, paired = {}, {}, {}, settled_ratios(record, old)
     for metric, name, reading in gated(record):
@@ -89,7 +94,7 @@ def _merged(
     values: OnMachine,
 ) -> CaseBaseline:
     here = machine_class(record)
-    data = str(record.provenance.get("data", {}).get("fingerprint", ""))[:_FINGERPRINT_DIGITS]
+    data = data_fingerprint(record)
     others = old.machines if old and old.exact == exact and old.data == data else {}
     before = others.get(here)
     same = before and before == OnMachine(
@@ -98,7 +103,15 @@ def _merged(
     new = OnMachine(values.exact, values.scores, values.paired, provenance(record))
     machines = {**others, here: before if before and same else new}
     presets = tuple(sorted({*(old.presets if old else ()), preset}))
-    return CaseBaseline(record.workload, presets, data, exact, machines)
+    return CaseBaseline(
+        presets=presets,
+        data=data,
+        exact=exact,
+        machines=machines,
+        workload=record.workload,
+        dataset=record.dataset,
+        source=record.source,
+    )
 
 
 def _require_whole(test: str, record: Record, old: CaseBaseline | None) -> None:
@@ -143,7 +156,7 @@ def scattered(test: str, case: CaseBaseline) -> Iterator[str]:
 def provenance(record: Record) -> dict[str, str]:
     """When, of which commit and with which versions."""
     return {
-        "date": datetime.now(timezone.utc).date().isoformat(),
+        "date": datetime.now(UTC).date().isoformat(),
         "commit": str(record.provenance.get("git_commit") or "unknown"),
         **{
             name: str(version)

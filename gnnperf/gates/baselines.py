@@ -7,19 +7,23 @@ the change of a case is a few changed lines in a review.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from gnnperf.errors import GnnperfError
+from gnnperf.gates.metrics import METRICS
+from gnnperf.records import plain, shortened, structured
 from gnnperf.system.files import atomic_write, writable_folder
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 LEAST_PROCESSES = 5
 """A ratio is kept as the median over at least so many processes."""
+_MOST_PROCESSES = 1_000_000
+HIGHEST_SPREAD = 0.5
+"""What scatters by more from process to process has no median to speak of, and no gate."""
 
 
 class BaselineError(GnnperfError):
@@ -28,7 +32,7 @@ class BaselineError(GnnperfError):
 
 @dataclass(frozen=True)
 class Paired:
-    """A ratio to the twin over several processes.
+    """A ratio to the twin over several processes; raises ValueError for what can be none.
 
     Attributes:
         median: of the ratio.
@@ -39,6 +43,17 @@ class Paired:
     median: float
     spread: float
     processes: int
+
+    def __post_init__(self) -> None:
+        if self.median <= 0:
+            raise ValueError(f"a median of {self.median:g} is no ratio, which is above 0")
+        if not 0 <= self.spread <= HIGHEST_SPREAD:
+            raise ValueError(
+                f"a spread of {self.spread:g} is none that a ratio can be gated with, which lies "
+                f"between 0 and {HIGHEST_SPREAD}"
+            )
+        if not LEAST_PROCESSES <= self.processes <= _MOST_PROCESSES:
+            raise ValueError(f"{self.processes} processes are not {LEAST_PROCESSES} at least")
 
 
 @dataclass(frozen=True)
@@ -59,22 +74,37 @@ class OnMachine:
 
 
 @dataclass(frozen=True)
-class CaseBaseline:
+class _Case:
+    presets: tuple[str, ...]
+    data: str
+    exact: Mapping[str, float]
+    machines: Mapping[str, OnMachine]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseBaseline(_Case):
     """An accepted case.
 
     Attributes:
-        workload: id with the data's source.
         presets: those under which the case was accepted, and under which its absence is noticed.
         data: fingerprint of the dataset.
         exact: readings that are the same on every machine.
         machines: what else there is, by class of machine.
+        workload, dataset, source: as in the record.
     """
 
     workload: str
-    presets: tuple[str, ...]
-    data: str
-    exact: Mapping[str, float]
-    machines: Mapping[str, OnMachine] = field(default_factory=dict)
+    dataset: str
+    source: str
+
+
+@dataclass(frozen=True)
+class _File:
+    schema: int
+    workload: str
+    dataset: str
+    source: str
+    cases: Mapping[str, _Case]
 
 
 Baselines = dict[str, CaseBaseline]
@@ -121,75 +151,57 @@ def parse(text: str, path: Path) -> Baselines:
             )
     try:
         content = json.loads(text, object_pairs_hook=_without_twins, parse_constant=_no_number)
-        schema = content.get("schema")
-        if isinstance(schema, int) and schema > SCHEMA_VERSION:
+        schema = content.get("schema") if isinstance(content, dict) else None
+        if type(schema) is int and schema != SCHEMA_VERSION:
+            old = "delete it and accept anew with --gnnperf-accept"
+            remedy = "upgrade gnnperf" if schema > SCHEMA_VERSION else old
             raise BaselineError(
-                f"{path}: schema {schema}, and this gnnperf reads {SCHEMA_VERSION}; upgrade gnnperf"
+                f"{path}: schema {shortened(schema)}, and this gnnperf reads {SCHEMA_VERSION}; "
+                f"{remedy}"
             )
         if schema != SCHEMA_VERSION:
-            raise ValueError(f"its schema is {schema!r}, not {SCHEMA_VERSION}")
-        workload = content["workload"]
-        if path.name != file_name(workload):
-            raise ValueError(f"it holds the workload {workload!r}, which belongs elsewhere")
-        return {test: _case(workload, test, case) for test, case in content["cases"].items()}
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        what = f"no {error}" if isinstance(error, KeyError) else str(error)
+            raise ValueError(f"its schema is {shortened(schema)}, not {SCHEMA_VERSION}")
+        file = structured(content, _File)
+        if path.name != file_name(file.workload):
+            raise ValueError(
+                f"it holds the workload {shortened(file.workload)}, which belongs elsewhere"
+            )
+        for test, case in file.cases.items():
+            _require_known_names(test, case)
+    except (ValueError, RecursionError) as error:
         raise BaselineError(
-            f"{path}: damaged ({what}); restore it, for instance with git checkout, or delete it "
+            f"{path}: damaged ({error}); restore it, for instance with git checkout, or delete it "
             "and accept anew with --gnnperf-accept"
         ) from error
+    of_all: dict[str, Any] = {n: getattr(file, n) for n in ("workload", "dataset", "source")}
+    return {test: CaseBaseline(**vars(case), **of_all) for test, case in file.cases.items()}
+
+
+def _require_known_names(test: str, case: _Case) -> None:
+    """Raises ValueError for a value that no gate would ever look at."""
+    kinds = {name: (metric.kind, metric.everywhere) for name, metric in METRICS.items()}
+    machines = case.machines.values()
+    for names, kind in (
+        (case.exact, ("exact", True)),
+        *((machine.exact, ("exact", False)) for machine in machines),
+        *((machine.paired, ("paired", False)) for machine in machines),
+    ):
+        for name in names:
+            if kinds.get(name) != kind:
+                raise ValueError(f"{test!r}: {shortened(name)} is no reading that is gated so")
 
 
 def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"{name!r} stands there twice")
-    return dict(pairs)
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{shortened(name)} stands there twice")
+        found[name] = value
+    return found
 
 
 def _no_number(text: str) -> float:
     raise ValueError(f"{text} is no value to compare with")
-
-
-def _case(workload: str, test: str, content: dict[str, Any]) -> CaseBaseline:
-    try:
-        machines = {
-            name: OnMachine(
-                exact=_numbers(machine["exact"]),
-                scores=_numbers(machine["scores"]),
-                paired={n: _paired(n, ratio) for n, ratio in machine["paired"].items()},
-                provenance={str(k): str(v) for k, v in machine["provenance"].items()},
-            )
-            for name, machine in content["machines"].items()
-        }
-        presets = tuple(str(name) for name in content["presets"])
-        exact = _numbers(content["exact"])
-        return CaseBaseline(workload, presets, str(content["data"]), exact, machines)
-    except KeyError as error:
-        raise ValueError(f"{test!r} has no {error}") from error
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ValueError(f"{test!r}: {error}") from error
-
-
-def _numbers(content: dict[str, Any]) -> dict[str, float]:
-    return {name: _number(name, value) for name, value in content.items()}
-
-
-def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"{name} is {value!r}, not a number")
-    return value
-
-
-def _paired(name: str, content: dict[str, Any]) -> Paired:
-    numbers = _numbers(content)
-    paired = Paired(numbers["median"], numbers["spread"], int(numbers["processes"]))
-    if paired.median <= 0 or paired.spread < 0 or paired.processes < LEAST_PROCESSES:
-        raise ValueError(
-            f"{name} needs a median above 0, a spread from 0 and {LEAST_PROCESSES} processes"
-        )
-    return paired
 
 
 def write_cases(folder: Path, changed: Mapping[str, CaseBaseline | None]) -> None:
@@ -218,27 +230,26 @@ def file_name(workload: str) -> str:
 
 def to_text(workload: str, cases: Mapping[str, CaseBaseline]) -> str:
     """The file's content: sorted, each group of values one line."""
+    dataset, source = next(((case.dataset, case.source) for case in cases.values()), ("", ""))
     content = {
         "schema": SCHEMA_VERSION,
         "workload": workload,
+        "dataset": dataset,
+        "source": source,
         "cases": {test: _plain(cases[test]) for test in sorted(cases)},
     }
     return _lines(content, "") + "\n"
 
 
 def _plain(case: CaseBaseline) -> dict[str, Any]:
+    content = plain(case)
     return {
-        "presets": list(case.presets),
-        "data": case.data,
-        "exact": _sorted(case.exact),
+        "presets": content["presets"],
+        "data": content["data"],
+        "exact": _sorted(content["exact"]),
         "machines": {
-            name: {
-                "exact": _sorted(machine.exact),
-                "scores": _sorted(machine.scores),
-                "paired": {n: vars(ratio) for n, ratio in sorted(machine.paired.items())},
-                "provenance": _sorted(machine.provenance),
-            }
-            for name, machine in sorted(case.machines.items())
+            name: {group: _sorted(values) for group, values in machine.items()}
+            for name, machine in sorted(content["machines"].items())
         },
     }
 

@@ -37,7 +37,9 @@ def measure_in_fresh_process(
 ) -> Fresh:
     """Run pytest once more with the same arguments, on these tests alone (None: on all).
 
-    What it would leave behind (cache, JUnit file, saved benchmarks) goes where it is thrown away.
+    What it would leave behind (cache, JUnit file, saved benchmarks) it does not write, or where it
+    is thrown away. Only options that every pytest has are added: which of its plugins a run has
+    the process knows by itself, from the same arguments, settings and environment.
     """
     with tempfile.TemporaryDirectory(prefix="gnnperf-again-") as name:
         folder = Path(name)
@@ -46,7 +48,6 @@ def measure_in_fresh_process(
         command = [
             # In one word, or pytest takes the folder for one with tests.
             *(sys.executable, "-m", "pytest", *arguments, f"{OPTION}={folder}"),
-            *("-o", f"cache_dir={folder / 'cache'}", f"--junit-xml={folder / 'junit.xml'}"),
             *(f"--benchmark-storage=file://{folder / 'benchmarks'}", "--maxfail=0"),
         ]
         done = subprocess.run(
@@ -66,9 +67,10 @@ def measure_in_fresh_process(
 
 def _last_words(out: str, err: str) -> str:
     # pytest's summary says which case failed and why; without one the error stream does.
-    short = [line for line in out.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    lines = short or [line for line in (*out.splitlines(), *err.splitlines()) if line.strip()]
-    return lines[-1].strip() if lines else "it said nothing"
+    lines = [line.strip() for line in (*out.splitlines(), *err.splitlines()) if line.strip()]
+    short = [line for line in lines if line.startswith(("FAILED", "ERROR")) or "error:" in line]
+    told = [line for line in short if "usage:" not in line]
+    return (told or lines or ["it said nothing"])[-1]
 
 
 def wanted_tests(folder: Path) -> frozenset[str] | None:

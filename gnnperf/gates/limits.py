@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import math
-import sys
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gnnperf.errors import GnnperfError
-from gnnperf.gates.metrics import LIMITS, Metric
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from gnnperf.gates.metrics import LIMITS, SCORE, Metric
 
 DEFAULT_FOLDER = "baselines"
 _HIGHEST = 10.0
@@ -31,21 +26,34 @@ class GateSettings:
 
     Attributes:
         folder: where baselines lie.
-        limits: by name in LIMITS, as fractions.
+        limits: by name in LIMITS, as fractions; of a score in points, or a Share.
     """
 
     folder: Path
     limits: Mapping[str, float] = field(default_factory=dict)
 
 
-def limit_of(metric: Metric, limits: Mapping[str, float], *, elsewhere: bool = False) -> float:
-    """The least limit for a metric, as a fraction; another class of machine only widens it."""
+class Share(float):
+    """A score's limit as a share of the baseline's value, and not in the score's own points."""
+
+
+def limit_of(
+    metric: Metric, limits: Mapping[str, float], *, before: float = 0.0, elsewhere: bool = False
+) -> float:
+    """The least limit for a metric; another class of machine only widens it.
+
+    A fraction; of a score its points, for which a share needs the value `before`.
+    """
     limit = limits.get(metric.limit, metric.tolerance)
-    return max(limit, metric.elsewhere or 0.0) if elsewhere else limit
+    least = max(limit, metric.elsewhere or 0.0) if elsewhere else limit
+    return least * abs(before) if isinstance(limit, Share) else least
 
 
 def parse_limits(content: Mapping[str, Any], where: str) -> dict[str, float]:
-    """Limits as people write them, `10%` or 0.1; raises LimitError naming `where`."""
+    """Limits as people write them, `10%` or 0.1; raises LimitError naming `where`.
+
+    Of a score `0.02` are points of it, and `5%` a share of the baseline's value.
+    """
     found = {}
     for name, value in content.items():
         if name not in LIMITS:
@@ -61,7 +69,9 @@ def _fraction(name: str, value: Any, where: str) -> float:
         text = value.strip() if isinstance(value, str) else value
         percent = isinstance(text, str) and text.endswith("%")
         fraction = float(text[:-1]) / 100 if percent else float(text)
-    except (TypeError, ValueError):
+        if percent and name == SCORE.limit:
+            fraction = Share(fraction)
+    except (TypeError, ValueError, OverflowError):
         fraction = math.nan
     if not 0 <= fraction <= _HIGHEST:
         raise LimitError(

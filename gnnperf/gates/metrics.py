@@ -9,6 +9,7 @@ from typing import Literal
 from gnnperf.records import Reading, Record
 
 Kind = Literal["exact", "score", "paired"]
+_FINGERPRINT_DIGITS = 16
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,8 @@ class Metric:
     Attributes:
         name: of the reading.
         limit: the name under which people set its limit.
-        kind: exact, a growth fails; score, a drop over the paired seeds fails; paired, the ratio
-            to the twin is held against the median of several processes.
+        kind: exact, a growth fails; score, one that is worse over the paired seeds fails; paired,
+            the ratio to the twin is held against the median of several processes.
         tolerance: the least limit where nothing else is said; a fraction, of a score its points.
         elsewhere: the same on another class of machine than the baseline's; None: not compared.
         everywhere: whether the value is the same on all machines, so that it is kept once.
@@ -91,3 +92,9 @@ def machine_class(record: Record) -> str:
             f"torch {record.provenance.get('versions', {}).get('torch', 'unknown')}",
         )
     )
+
+
+def data_fingerprint(record: Record) -> str:
+    """Which graphs the case was measured on, as baselines keep it."""
+    data = record.provenance.get("data", {})
+    return str(data.get("fingerprint", ""))[:_FINGERPRINT_DIGITS]

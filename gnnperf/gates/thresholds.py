@@ -18,13 +18,13 @@ def require_drop_at_most(record: Record, limit: float | str) -> None:
     """
     metric = record.metric
     drop, twin = record.value(f"{metric}_drop"), record.value(f"twin_{metric}")
+    moved = "fell" if record.higher_is_better else "rose"
     if drop > _allowed(limit, twin):
-        now = record.value(metric)
-        went = "fell" if now < twin else "rose"
         shown = limit if isinstance(limit, str) else f"{limit:g}"
         raise GateError(
-            f"{record.case}: {metric} {went} from {twin:.3f} (dense twin) to {now:.3f}, by "
-            f"{drop:.3f}; the rule for {record.recipe} allows {shown}"
+            f"{record.case}: {metric} {moved} from {twin:.3f} (dense twin) to "
+            f"{record.value(metric):.3f}, by {drop:.3f}; the rule for {record.recipe} allows "
+            f"{shown}"
         )
 
 

@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import math
-import re
-import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
-from gnnperf.gates.baselines import Baselines, CaseBaseline, OnMachine, Paired
-from gnnperf.gates.calibration import limit_fraction
+from gnnperf.gates.baselines import CaseBaseline, OnMachine, Paired
+from gnnperf.gates.calibration import alone_limit_fraction, limit_fraction
 from gnnperf.gates.limits import limit_of
-from gnnperf.gates.metrics import SCORE, Metric, gated, machine_class
+from gnnperf.gates.metrics import (
+    METRICS,
+    SCORE,
+    Metric,
+    data_fingerprint,
+    gated,
+    machine_class,
+)
 from gnnperf.records import Reading, Record
 
-Verdict = Literal["ok", "regressed", "improved", "new", "gone"]
+Verdict = Literal["regressed", "gone", "unconfirmed", "new data", "new", "improved", "ok"]
 
-# The verdict of a case is the first of those that its readings have.
-_WORST_FIRST: tuple[Verdict, ...] = ("regressed", "gone", "new", "improved", "ok")
+WORST_FIRST: tuple[Verdict, ...] = get_args(Verdict)
+"""The verdict of a case is the first of those that its readings have."""
+
+_FAIL: tuple[Verdict, ...] = ("regressed", "gone")
+_FAIL_STRICTLY: tuple[Verdict, ...] = (*_FAIL, "unconfirmed", "new data", "new")
+
+
+def fails(verdict: Verdict, *, strict: bool) -> bool:
+    """Whether a case with it fails; strictly also where nothing could be compared."""
+    return verdict in (_FAIL_STRICTLY if strict else _FAIL)
 
 
 @dataclass(frozen=True)
@@ -33,6 +46,7 @@ class Finding:
         limit: how far it may go, likewise.
         sentence: all of it for people.
         suspected: whether a fresh process has yet to confirm the regression.
+        alone_limit: of a ratio, how far it may go where no fresh process can confirm anything.
     """
 
     metric: str
@@ -43,6 +57,7 @@ class Finding:
     limit: float | None
     sentence: str
     suspected: bool = False
+    alone_limit: float | None = None
 
 
 @dataclass(frozen=True)
@@ -62,9 +77,8 @@ class CaseVerdict:
     notes: tuple[str, ...] = ()
 
     def failures(self, *, strict: bool) -> list[str]:
-        """The sentences for which the case fails; strictly also for what has no baseline."""
-        bad = ("regressed", "gone", "new") if strict else ("regressed", "gone")
-        return [finding.sentence for finding in self.findings if finding.verdict in bad]
+        """The sentences for which the case fails; strictly also for what was not compared."""
+        return [f.sentence for f in self.findings if fails(f.verdict, strict=strict)]
 
 
 def case_verdict(
@@ -75,7 +89,7 @@ def case_verdict(
     if not strict and verdicts != {"new"}:
         verdicts -= {"new"}
     return CaseVerdict(
-        test, next(v for v in _WORST_FIRST if v in verdicts), tuple(findings), tuple(notes)
+        test, next(v for v in WORST_FIRST if v in verdicts), tuple(findings), tuple(notes)
     )
 
 
@@ -87,25 +101,33 @@ def judge(
     *,
     strict: bool = False,
 ) -> CaseVerdict:
-    """All of a case but its score, which is judged over the seeds: see `judge_scores`.
+    """All of a case but its score, which is judged over the seeds: see `gnnperf.gates.scores`.
 
     A ratio beyond its limit is only suspected: measure it again and ask `confirmed`.
     """
     if baseline is None:
         sentence = f"{test}: there is no baseline; accept one with --gnnperf-accept"
         return case_verdict(test, [_absent("case", "new", sentence)])
+    if baseline.data != data_fingerprint(record):
+        return case_verdict(test, [_new_data(test, record, baseline)])
     here = machine_class(record)
+    known = _known(record, baseline, here)
     findings, notes = [], []
     for metric, name, reading in gated(record):
         if reading.status != "measured" or reading.value is None:
-            notes.append(f"{name} is not gated: it is {reading.status} ({reading.reason})")
+            lost = name in known and (strict or not reading.switched_off)
+            if lost:
+                findings.append(_lost(test, name, reading))
+            else:
+                notes.append(f"{name} is not gated: it is {reading.status} ({reading.reason})")
         elif metric.kind == "exact":
             findings.append(_judge_exact(test, metric, reading.value, baseline, here, limits))
         elif metric.kind == "paired":
             findings.append(_judge_paired(test, metric, reading, baseline, here, limits))
     if here not in baseline.machines:
         notes.append(f"no baseline for this machine class ({here}); ratios are not compared")
-    findings += _gone_readings(test, record, baseline, here)
+    findings += _gone_readings(test, record, known)
+    notes += _wide(findings, limits)
     return case_verdict(test, findings, notes, strict=strict)
 
 
@@ -184,7 +206,22 @@ def _judge_paired(
         f"the limit is {limit:.1%}, {tail}"
     )
     suspected = verdict == "regressed"
-    return Finding(metric.name, verdict, paired.median, now, change, limit, sentence, suspected)
+    alone = alone_limit_fraction(paired, limit_of(metric, limits)) if suspected else None
+    return Finding(
+        metric.name, verdict, paired.median, now, change, limit, sentence, suspected, alone
+    )
+
+
+def _wide(findings: Iterable[Finding], limits: Mapping[str, float]) -> Iterator[str]:
+    """Of ratios that scattered so much that their gate lets through what people would not."""
+    for finding in findings:
+        metric = METRICS.get(finding.metric, SCORE)
+        least = max(limit_of(metric, limits), metric.tolerance)
+        if metric.kind == "paired" and (finding.limit or 0.0) > 2 * least:
+            yield (
+                f"{metric.name} may rise by more than twice its limit, as the baseline scattered; "
+                "take it anew on a quieter machine: gnnperf baselines calibrate"
+            )
 
 
 def _limit_reason(paired: Paired, least: float, limit: float) -> str:
@@ -214,81 +251,17 @@ def _settled(finding: Finding, again: Record | str) -> Finding:
     if again_now is None:
         reason = again if isinstance(again, str) else "the reading is unavailable there"
         tail = f"and a fresh process could not measure it again: {reason}"
-        return replace(finding, suspected=False, sentence=f"{finding.sentence}, {tail}")
+        alone = finding.alone_limit or 0.0
+        verdict: Verdict = "regressed"
+        if (finding.change or 0.0) <= alone:
+            verdict, tail = "unconfirmed", f"{tail}; a rise alone counts from {alone:.1%} on"
+        sentence = f"{finding.sentence}, {tail}"
+        return replace(finding, suspected=False, verdict=verdict, sentence=sentence)
     if again_now / (finding.before or math.nan) - 1 > (finding.limit or 0.0):
         tail = f"and a fresh process measured {again_now:.3f}"
         return replace(finding, suspected=False, sentence=f"{finding.sentence}, {tail}")
     tail = f"a fresh process measured {again_now:.3f}, so it counts as noise"
     return replace(finding, suspected=False, verdict="ok", sentence=f"{finding.sentence}; {tail}")
-
-
-def judge_scores(
-    records: Mapping[str, Record], baselines: Baselines, limits: Mapping[str, float]
-) -> Finding | None:
-    """The headline score of cases that differ in their seed alone; None without a baseline.
-
-    A drop counts where its mean over the paired seeds is beyond the tolerance and beyond twice its
-    standard error. With one seed the tolerance decides.
-
-    Args:
-        records: by the id of the test, of all seeds that ran.
-        baselines: those of the same tests, and any others.
-        limits: as `parse_limits` gives them.
-    """
-    pairs, elsewhere = [], False
-    for test, record in records.items():
-        reading = record.readings.get(record.metric)
-        if test not in baselines or reading is None or reading.value is None:
-            continue
-        machine, same = _score_machine(baselines[test], record, reading.value)
-        if machine is not None:
-            pairs.append((machine.scores[record.metric], reading.value))
-            elsewhere |= not same
-    if not pairs:
-        return None
-    test, record = list(records.items())[-1]
-    drops = [before - now for before, now in pairs]
-    before, now = (statistics.fmean(side) for side in zip(*pairs, strict=True))
-    tolerance = limit_of(SCORE, limits, elsewhere=elsewhere)
-    error = statistics.stdev(drops) / math.sqrt(len(drops)) if len(drops) > 1 else 0.0
-    limit = max(tolerance, 2 * error)
-    drop = statistics.fmean(drops)
-    seeds = f"{len(pairs)} seed{'s' * (len(pairs) > 1)}"
-    where = ", on another class of machine than the baseline's" * elsewhere
-    why = "the tolerance" if limit == tolerance else f"twice the {seeds}' standard error"
-    tail = f"over {seeds}{where}; the limit is {limit:.4f}, {why}"
-    # A score is a quotient of counts: a drop of the tolerance itself must not fail by rounding.
-    beyond = limit + 1e-9
-    if drop > beyond:
-        verdict: Verdict = "regressed"
-    elif drop < -beyond:
-        verdict, tail = "improved", f"{tail}; accept it with --gnnperf-accept"
-    else:
-        verdict = "ok"
-    sentence = (
-        f"{test}: {record.metric} {'fell' if drop > 0 else 'rose'} from {before:.4f} to "
-        f"{now:.4f}, by {abs(drop):.4f} {tail}"
-    )
-    return Finding(record.metric, verdict, before, now, -drop, limit, sentence)
-
-
-def _score_machine(
-    baseline: CaseBaseline, record: Record, now: float
-) -> tuple[OnMachine | None, bool]:
-    """The class of machine to compare a score with, and whether it is this one."""
-    known = {n: m for n, m in baseline.machines.items() if record.metric in m.scores}
-    here = machine_class(record)
-    if here in known:
-        return known[here], True
-    nearest = min(
-        known.values(), key=lambda machine: abs(machine.scores[record.metric] - now), default=None
-    )
-    return nearest, False
-
-
-def seed_group(test: str) -> str:
-    """What the ids of tests share that differ in the case's seed alone."""
-    return re.sub(r"-seed\d+(?=[\]-])", "", test)
 
 
 def gone(test: str, reason: str) -> CaseVerdict:
@@ -300,9 +273,16 @@ def gone(test: str, reason: str) -> CaseVerdict:
     return CaseVerdict(test, "gone", (_absent("case", "gone", sentence),))
 
 
-def _gone_readings(test: str, record: Record, baseline: CaseBaseline, here: str) -> list[Finding]:
+def _known(record: Record, baseline: CaseBaseline, here: str) -> dict[str, None]:
+    """The readings that the baseline has for this class of machine; of others, their scores."""
     machine = baseline.machines.get(here, OnMachine({}, {}, {}, {}))
-    known = (*baseline.exact, *machine.exact, *machine.scores, *machine.paired)
+    others = baseline.machines.values() if here not in baseline.machines else ()
+    scores = [name for other in (machine, *others) for name in other.scores]
+    return dict.fromkeys((*baseline.exact, *machine.exact, *scores, *machine.paired))
+
+
+def _gone_readings(test: str, record: Record, known: Iterable[str]) -> list[Finding]:
+    taken = {name for _, name, _ in gated(record)}
     return [
         _absent(
             name,
@@ -311,8 +291,26 @@ def _gone_readings(test: str, record: Record, baseline: CaseBaseline, here: str)
             "or accept the case without it with --gnnperf-accept",
         )
         for name in known
-        if name not in record.readings
+        if name not in taken
     ]
+
+
+def _lost(test: str, name: str, reading: Reading) -> Finding:
+    sentence = (
+        f"{test}: {name} was measured for the baseline, and now it is {reading.status} "
+        f"({reading.reason})"
+    )
+    return _absent(name, "gone" if reading.switched_off else "regressed", sentence)
+
+
+def _new_data(test: str, record: Record, baseline: CaseBaseline) -> Finding:
+    now = data_fingerprint(record)
+    sentence = (
+        f"{test}: the data is another, so that nothing is compared: {record.source} "
+        f"{record.dataset} has the fingerprint {now or 'unknown'}, and the baseline's has "
+        f"{baseline.data or 'none'}; bring that back, or accept this with --gnnperf-accept"
+    )
+    return _absent("data", "new data", sentence)
 
 
 def _new_reading(test: str, name: str, now: float) -> Finding:

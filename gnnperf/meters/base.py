@@ -20,6 +20,10 @@ class MeterError(GnnperfError):
     """A meter that cannot read here: the reason; the remedy."""
 
 
+class SwitchedOffError(MeterError):
+    """A meter that the user did not want."""
+
+
 class Meter(ABC):
     """A window around work: `with meter: work()`, or `meter.measure(call)`, which fills it.
 
@@ -40,7 +44,7 @@ class Meter(ABC):
 
     def __init__(self) -> None:
         self.readings: Readings = {}
-        self._failure = ""
+        self._failure, self._switched_off = "", False
         self._calls = 1
         self._begin_seconds = 0.0
 
@@ -73,6 +77,7 @@ class Meter(ABC):
 
     def __enter__(self: AnyMeter) -> AnyMeter:
         self.readings, self._failure, self._calls = {}, "", 1
+        self._switched_off = False
         try:
             self.start()
         except Exception as error:
@@ -106,12 +111,15 @@ class Meter(ABC):
 
     def _fail(self, error: Exception) -> None:
         self.abandon()
-        known = isinstance(error, MeterError)
+        known, self._switched_off = (isinstance(error, k) for k in (MeterError, SwitchedOffError))
         self._failure = str(error) if known else f"{type(error).__name__}: {error}"
 
     def none(self, reason: str) -> Readings:
         """All readings, unavailable for this reason."""
-        return {name: unavailable(unit, self.source, reason) for name, unit in self.units.items()}
+        return {
+            name: unavailable(unit, self.source, reason, switched_off=self._switched_off)
+            for name, unit in self.units.items()
+        }
 
 
 def repeat(call: Call, window_seconds: float) -> int:
@@ -152,7 +160,8 @@ def ratio(mine: Reading, twin: Reading) -> Reading:
     """Mine over the twin's; as uncertain as the worse of the two."""
     source = f"case / twin, each: {mine.source}"
     if mine.value is None or twin.value is None:
-        return unavailable("ratio", source, mine.reason or twin.reason)
+        off = mine.switched_off or twin.switched_off
+        return unavailable("ratio", source, mine.reason or twin.reason, switched_off=off)
     if twin.value == 0:
         return unavailable("ratio", source, "the twin's reading is zero")
     if mine.status == "estimated":

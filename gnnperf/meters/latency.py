@@ -256,7 +256,8 @@ class Pair:
 
 
 def _none(unit: str) -> Reading:
-    return unavailable(unit, "alternating in one process", "measuring is switched off")
+    reason = "measuring is switched off; pytest-benchmark does it"
+    return unavailable(unit, "alternating in one process", reason, switched_off=True)
 
 
 def _seconds(samples: Sequence[float], clock: str) -> Reading:
@@ -302,22 +303,11 @@ _DETECTABLE = 1.960 + 0.842
 def median_interval(samples: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
     """Confidence interval of the median from order statistics; no shape is assumed.
 
-    Source: the sign test's binomial tails. Fewer than 6 samples at 95 %: the range.
+    Source: the sign test. Fewer than 6 samples at 95 %: the range.
     """
-    ordered, n = sorted(samples), len(samples)
-    rank = max(_lower_rank(n, (1 - confidence) / 2), 1)
-    return ordered[rank - 1], ordered[n - rank]
+    from scipy import stats
 
-
-def _lower_rank(n: int, tail: float) -> int:
-    """The largest rank below which the median lies with at most this probability."""
-    if n > 1000:
-        # The binomial's terms leave the range of floats, and the normal is within one rank.
-        return int(n / 2 + statistics.NormalDist().inv_cdf(tail) * math.sqrt(n) / 2)
-    rank, below = 0, 0.0
-    while rank < n // 2:
-        below += math.comb(n, rank) / 2.0**n
-        if below > tail:
-            break
-        rank += 1
-    return rank
+    interval = stats.quantile_test(samples, p=0.5).confidence_interval(confidence)
+    if math.isnan(interval.low) or math.isnan(interval.high):
+        return min(samples), max(samples)
+    return float(interval.low), float(interval.high)

@@ -10,7 +10,7 @@ from typing import Literal
 from gnnperf.meters.base import Meter
 from gnnperf.meters.cost import CostMeter
 from gnnperf.meters.cpu import CpuMeter
-from gnnperf.meters.energy.counter import EnergyOff
+from gnnperf.meters.energy.counter import EnergyOff, GpuEnergyOff
 from gnnperf.meters.energy.estimate import EstimateMeter
 from gnnperf.meters.energy.nvml import NvmlMeter
 from gnnperf.meters.energy.rapl import RaplMeter
@@ -40,7 +40,7 @@ class MeterOptions:
 
 def _energy(options: MeterOptions) -> list[Meter]:
     if options.energy == "off":
-        return [EnergyOff()]
+        return [EnergyOff(), *[GpuEnergyOff()] * bool(options.gpus)]
     counters: list[Meter] = [RaplMeter()]
     if options.gpus:
         counters.append(NvmlMeter(options.gpus))

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
-from gnnperf.models.channels import Group, normalised_by, read_by, written_by
 from gnnperf.ops import Aggregate, SparseMatrix, add_scaled, spmm
 from gnnperf.ops.graphs import adjacency, starts
 
@@ -98,18 +97,6 @@ class GIN(nn.Module):
         self.lin1 = nn.Linear(hidden, hidden)
         self.lin2 = nn.Linear(hidden, classes)
         self.dropout = dropout
-
-    def channel_groups(self) -> list[Group]:
-        """Hidden channels that can go together; see `gnnperf.models.channels`."""
-        layers = [f"convs.{number}.nn" for number in range(len(self.convs))]
-        groups = [[*written_by("lin1"), *read_by("lin2")]]
-        for layer, reader in zip(layers, [*(f"{x}.0" for x in layers[1:]), "lin1"], strict=True):
-            first, second = (layer + ".0", layer + ".1"), (layer + ".3", layer + ".4")
-            groups += [
-                [*written_by(first[0]), *normalised_by(first[1]), *read_by(second[0])],
-                [*written_by(second[0]), *normalised_by(second[1]), *read_by(reader)],
-            ]
-        return groups
 
     def prepare(self, data: Data) -> Data:
         """A shallow copy of `data` with the GINInputs that every forward reuses."""

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
-from gnnperf.models.channels import Group, read_by
 from gnnperf.models.gcn_conv import GCNConv
 from gnnperf.ops.graphs import GraphInputs, gcn_adjacency, readout, starts
 
@@ -37,15 +36,6 @@ class GNNNet(nn.Module):
         )
         self.mlps = nn.ModuleList([nn.Linear(hidden, classes)])
         self.dropout = dropout
-
-    def channel_groups(self) -> list[Group]:
-        """Hidden channels that can go together; see `gnnperf.models.channels`."""
-        layers = [f"gnn_layers.{number}" for number in range(len(self.gnn_layers))]
-        readers = [*(f"{layer}.lin" for layer in layers[1:]), "mlps.0"]
-        return [
-            [(f"{layer}.lin.weight", 0), (f"{layer}.bias", 0), *read_by(reader)]
-            for layer, reader in zip(layers, readers, strict=True)
-        ]
 
     def prepare(self, data: Data) -> Data:
         """A shallow copy of `data` with the GraphInputs that every forward reuses."""

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
-from gnnperf.models.channels import Group, read_by, written_by
 from gnnperf.models.gcn_conv import GCNConv
 from gnnperf.models.hgpsl_pool import HGPSLPool, Pairs, near_pairs, top_nodes
 from gnnperf.ops import SparseMatrix, spmm
@@ -69,19 +68,6 @@ class HGPSL(nn.Module):
         self.lin2 = nn.Linear(hidden, hidden // 2)
         self.lin3 = nn.Linear(hidden // 2, classes)
         self.ratio, self.dropout = ratio, dropout
-
-    def channel_groups(self) -> list[Group]:
-        """Hidden channels that can go together; see `gnnperf.models.channels`."""
-        # The readouts of all three levels are summed, so that they share their channels.
-        convs = [(f"conv{n}.lin.weight", 0) for n in (1, 2, 3)]
-        convs += [(f"conv{n}.bias", 0) for n in (1, 2, 3)]
-        readers = ("conv2.lin", "conv3.lin", "lin1")
-        scorers = [("pool1.att", 1), ("pool2.att", 1)]
-        return [
-            [*convs, *(entry for reader in readers for entry in read_by(reader)), *scorers],
-            [*written_by("lin1"), *read_by("lin2")],
-            [*written_by("lin2"), *read_by("lin3")],
-        ]
 
     def prepare(self, data: Data) -> Data:
         """A shallow copy of `data` with the HGPSLInputs that every forward reuses."""

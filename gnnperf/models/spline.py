@@ -14,7 +14,6 @@ from torch.nn import functional
 from torch_geometric.data import Data
 from torch_geometric.transforms import TargetIndegree
 
-from gnnperf.models.channels import Group
 from gnnperf.ops import Aggregate, SparseMatrix, sparse_if_worthwhile, spmm
 from gnnperf.ops.spline import spline_operator
 
@@ -145,11 +144,6 @@ class SplineNet(nn.Module):
         self.conv1 = SplineConv(in_channels, hidden)
         self.conv2 = SplineConv(hidden, classes)
         self.dropout = dropout
-
-    def channel_groups(self) -> list[Group]:
-        """Hidden channels that can go together; see `gnnperf.models.channels`."""
-        written = [("conv1.weight", 2), ("conv1.lin.weight", 0), ("conv1.bias", 0)]
-        return [[*written, ("conv2.weight", 1), ("conv2.lin.weight", 1)]]
 
     def prepare(self, data: Data) -> Data:
         """A shallow copy of `data` with the SplineInputs that every forward reuses."""

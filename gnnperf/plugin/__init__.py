@@ -14,7 +14,11 @@ from gnnperf.errors import GnnperfError
 
 pytest_plugins = [
     f"gnnperf.plugin.{name}"
-    for name in ("workbench", "cases", "ahead", "results", "measure", "tables", "limits", "gate")
+    # Each behind those that it imports, or pytest 8 warns.
+    for name in (
+        *("paths", "workbench", "cases", "selection", "ahead", "results", "tables", "rounds"),
+        *("measure", "properties", "limits", "gate"),
+    )
 ]
 
 

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from gnnperf.records import Record
 
 
+def write_nothing(config: pytest.Config) -> None:
+    """Before plugins look at their options: no JUnit file, no page, no cleared cache."""
+    for name in ("xmlpath", "htmlpath", "cacheclear"):
+        if hasattr(config.option, name):
+            setattr(config.option, name, None)
+
+
 class Again:
     """The hooks of a run that another run has started with `--gnnperf-again`."""
 
@@ -26,6 +33,12 @@ class Again:
         self._skips_files = self._tests is not None and not any("::" in arg for arg in config.args)
         self._measured: dict[str, Record] = {}
         self._failed: set[str] = set()
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Leave the cache as it is, which is that of the run that asks."""
+        cache = getattr(session.config, "cache", None)
+        if cache is not None:
+            cache.set = lambda key, value: None
 
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(

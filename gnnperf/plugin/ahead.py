@@ -7,10 +7,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from gnnperf.plugin.shared import announce
+from gnnperf.plugin.shared import announce, case_of, count
 from gnnperf.plugin.workbench import WORKBENCH
 
 _NO_TEST_RUNS = ("collectonly", "setuponly", "setupplan", "benchmark_skip")
+_MOST_JOBS = 1024
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -18,18 +19,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("gnnperf", "compression of graph neural networks")
     group.addoption(
         "--gnnperf-jobs",
-        type=int,
+        type=count("--gnnperf-jobs", "processes", _MOST_JOBS),
         metavar="N",
         help="missing models are trained ahead, N processes at a time (default: as many as cores; "
         "1: each by the case that needs it)",
     )
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Refuse nonsense before anything runs."""
-    jobs = config.getoption("gnnperf_jobs")
-    if jobs is not None and jobs < 1:
-        raise pytest.UsageError(f"--gnnperf-jobs {jobs}: name at least one process")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -41,7 +35,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         WORKBENCH not in config.stash
         or stopped
         or hasattr(config, "workerinput")
-        or any(map(config.getoption, _NO_TEST_RUNS))
+        # Options of plugins that may be switched off.
+        or any(config.getoption(name, default=False) for name in _NO_TEST_RUNS)
     ):
         return
     from gnnperf.study.ahead import train_ahead
@@ -62,14 +57,9 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 
 def _trainings(item: pytest.Item) -> tuple[tuple[str, int, str], ...]:
     """What the case of a test needs; nothing where it has none, or will not run."""
-    from gnnperf.study.cases import Case, CaseOverSeeds
-
-    callspec = getattr(item, "callspec", None)
-    case = None if callspec is None else callspec.params.get("case")
-    if not isinstance(case, (Case, CaseOverSeeds)):
-        return ()
-    runs = "workbench" in getattr(item, "fixturenames", ())
-    return case.trainings() if runs and item.get_closest_marker("skip") is None else ()
+    case = case_of(item)
+    trains = case is not None and "workbench" in getattr(item, "fixturenames", ())
+    return case.trainings() if case is not None and trains else ()
 
 
 @contextmanager

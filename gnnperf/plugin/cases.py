@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gnnperf.errors import GnnperfError
+from gnnperf.plugin.shared import case_of, shown
 from gnnperf.plugin.workbench import WORKBENCH, workbench_of
 from gnnperf.study.presets import DEFAULT_PRESET, PRESETS, Preset, parse_seeds
 
@@ -48,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
             parse_seeds(seeds)
     except ValueError:
         raise pytest.UsageError(
-            f"--gnnperf-seeds {seeds!r} is no list like 0,1,2 or 0..9 (1000 seeds at most)"
+            f"--gnnperf-seeds {shown(seeds)} is no list like 0,1,2 or 0..9 (1000 seeds at most)"
         ) from None
 
 
@@ -91,6 +92,29 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.config.stash[_USAGE_ERROR] = True
         raise pytest.Collector.CollectError(str(error)) from error
     metafunc.parametrize("case", cases, ids=ids)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Load what the selected cases need, while an error can still stop the run in one sentence."""
+    config = session.config
+    # A worker's error would reach nobody; there the case itself loads, and reports it.
+    if WORKBENCH not in config.stash or hasattr(config, "workerinput"):
+        return
+    from gnnperf.datasets import DataError
+    from gnnperf.workloads import find_workload
+
+    bench = config.stash[WORKBENCH]
+    running = [item for item in session.items if item.get_closest_marker("skip") is None]
+    cases = [case for item in running if (case := case_of(item)) is not None]
+    for workload in dict.fromkeys(case.workload for case in cases):
+        try:
+            bench.dataset(find_workload(workload).dataset)
+        except DataError as error:
+            raise pytest.UsageError(str(error)) from error
+        except (Exception, pytest.skip.Exception, pytest.fail.Exception):
+            # A project's own function; the case meets it again, and shows where.
+            continue
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

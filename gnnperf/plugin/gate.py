@@ -60,6 +60,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--gnnperf-again", metavar="DIR", help=argparse.SUPPRESS)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """In a fresh process: leave the files of the run that asks as they are."""
+    if config.getoption("gnnperf_again"):
+        from gnnperf.plugin.again import write_nothing
+
+        write_nothing(config)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Check options and baselines; take part where an option asks for it."""
     if config.getoption("gnnperf_again"):
@@ -103,13 +112,13 @@ def _take_part(config: pytest.Config, mode: str | None, reports: dict[str, str |
     from gnnperf.gates.baselines import read_folder
     from gnnperf.gates.limits import read_settings
     from gnnperf.plugin.gate_run import GateOptions, GateRun
-    from gnnperf.system.files import writable_folder
+    from gnnperf.system.files import usable_path, writable_folder
 
     files: dict[str, Path] = {}
     for kind, name in reports.items():
         if name is not None:
             option = f"--gnnperf-{kind}"
-            path = config.invocation_params.dir / name
+            path = config.invocation_params.dir / usable_path(name, option)
             if not name or path.is_dir():
                 raise GnnperfError(
                     f"{option} {name!r} is no file; name one, such as gnnperf.{kind}"
@@ -118,7 +127,9 @@ def _take_part(config: pytest.Config, mode: str | None, reports: dict[str, str |
             files[kind] = path
     settings = read_settings(config.rootpath)
     chosen = config.getoption("gnnperf_baselines")
-    folder = settings.folder if chosen is None else config.invocation_params.dir / chosen
+    folder = settings.folder
+    if chosen is not None:
+        folder = config.invocation_params.dir / usable_path(chosen, "--gnnperf-baselines")
     if mode is not None and chosen is not None and mode != "accept" and not folder.is_dir():
         raise GnnperfError(
             f"--gnnperf-baselines {chosen}: there is no such folder; name one that "

@@ -20,13 +20,14 @@ from gnnperf.gates.baselines import (
 from gnnperf.gates.fresh import Fresh, measure_in_fresh_process
 from gnnperf.gates.verdicts import (
     CaseVerdict,
+    Finding,
     case_verdict,
     confirmed,
+    fails,
     gone,
     judge,
-    judge_scores,
-    seed_group,
 )
+from gnnperf.plugin.gate_seeds import Seeds
 from gnnperf.plugin.gone import GoneCase, WholeFiles, insert_gone
 from gnnperf.plugin.limits import marked_limits
 from gnnperf.plugin.shared import RECORD, announce
@@ -61,15 +62,16 @@ class GateRun:
         self._gates, self._strict = options.mode in ("gate", "strict"), options.mode == "strict"
         self._files = WholeFiles(config)
         config.pluginmanager.register(self._files, "gnnperf-whole-files")
-        self._last_seed: dict[str, str] = {}
+        self._seeds = Seeds(baselines)
         self._failed: set[str] = set()
         self._report = reports.GateReport(options.mode, options.folder)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Put a failing test in the place of each case that is gone."""
+        run = [item for item in session.items if item.get_closest_marker("skip") is None]
+        self._seeds.expect(item.nodeid for item in run)
         for item in session.items:
-            self._last_seed[seed_group(item.nodeid)] = item.nodeid
             self._report.places[item.nodeid] = (item.location[0], item.location[1])
         if self._gates:
             insert_gone(session, self._files, self._baselines)
@@ -86,6 +88,7 @@ class GateRun:
             record = item.stash.get(RECORD, None)
             if record is not None:
                 self._report.records[item.nodeid] = record
+                self._seeds.add(item.nodeid, record, self._limits(item))
             if isinstance(item, GoneCase):
                 self._report.verdicts[item.nodeid] = item.verdict
         if self._gates:
@@ -97,23 +100,32 @@ class GateRun:
                     raise pytest.fail.Exception("\n".join(failures), pytrace=False)
         return result
 
+    def _limits(self, item: pytest.Item) -> Mapping[str, float]:
+        return {**self._options.limits, **marked_limits(item)}
+
     def _judged(self, item: pytest.Item, record: Record | None) -> CaseVerdict | None:
         test = item.nodeid
         baseline = self._baselines.get(test)
         if record is None:
             silent = baseline is not None and self._files.ran(test)
             return gone(test, "its test measured nothing") if silent else None
-        limits = {**self._options.limits, **marked_limits(item)}
-        verdict = judge(test, record, baseline, limits, strict=self._strict)
-        if baseline is None:
-            return verdict
-        group = seed_group(test)
-        if self._last_seed.get(group, test) == test:
-            seeds = {t: r for t, r in self._report.records.items() if seed_group(t) == group}
-            score = judge_scores(seeds, self._baselines, limits)
-            found = (*verdict.findings, *([score] if score else []))
-            verdict = case_verdict(test, found, verdict.notes, strict=self._strict)
+        verdict = judge(test, record, baseline, self._limits(item), strict=self._strict)
+        if score := self._seeds.close(test):
+            verdict = self._with(verdict, score)
         return confirmed(verdict, partial(self._again, test), strict=self._strict)
+
+    def verdict_of(self, test: str) -> CaseVerdict | None:
+        """What came of a test so far."""
+        return self._report.verdicts.get(test)
+
+    def _with(self, verdict: CaseVerdict, finding: Finding) -> CaseVerdict:
+        found = (*verdict.findings, finding)
+        return case_verdict(verdict.test, found, verdict.notes, strict=self._strict)
+
+    def _add_score(self, test: str, finding: Finding) -> None:
+        """A score that was judged after its last case."""
+        verdict = self._report.verdicts.get(test) or case_verdict(test, [], strict=self._strict)
+        self._report.verdicts[test] = self._with(verdict, finding)
 
     def _fresh(self, tests: Sequence[str]) -> Fresh:
         parameters, root = self._config.invocation_params, self._config.rootpath
@@ -128,28 +140,63 @@ class GateRun:
     def pytest_runtest_makereport(
         self, item: pytest.Item
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """A skipped case is gone too; remember what failed."""
+        """Judge what the call could not: cases that did not run, or failed as expected."""
         report = yield
-        test = item.nodeid
-        skipped = report.skipped and not hasattr(report, "wasxfail")
-        if skipped and self._gates and test in self._baselines and self._files.ran(test):
-            why = report.longrepr[2] if isinstance(report.longrepr, tuple) else "skipped"
-            verdict = self._report.verdicts[test] = gone(test, f"it was skipped ({why})")
-            report.outcome = "failed"
-            report.longrepr = verdict.failures(strict=False)[0]
-        if report.failed or skipped:
-            self._failed.add(test)
+        if self._gates and (report.when == "call" or not report.passed):
+            failures = self._unjudged_failures(item, report)
+            if failures and not report.failed:
+                report.outcome, report.longrepr = "failed", "\n".join(failures)
+                # What is expected to fail is excused for its own rules alone.
+                vars(report).pop("wasxfail", None)
+        if report.failed or (report.skipped and not hasattr(report, "wasxfail")):
+            self._failed.add(item.nodeid)
         return report
 
+    def _unjudged_failures(self, item: pytest.Item, report: pytest.TestReport) -> list[str]:
+        test, failures = item.nodeid, []
+        if report.skipped:
+            verdict = self._report.verdicts.get(test) or self._of_skipped(item, report)
+            if verdict is not None:
+                self._report.verdicts[test] = verdict
+                failures += verdict.failures(strict=self._strict)
+        if late := self._seeds.closed_without(test):
+            self._add_score(*late)
+            failures += [late[1].sentence] * fails(late[1].verdict, strict=self._strict)
+        return failures
+
+    def _of_skipped(self, item: pytest.Item, report: pytest.TestReport) -> CaseVerdict | None:
+        """A case that was skipped is gone; one that failed as expected is so if it took nothing."""
+        record = item.stash.get(RECORD, None)
+        if record is not None:
+            return self._judged(item, record)
+        if item.nodeid not in self._baselines or not self._files.ran(item.nodeid):
+            return None
+        if hasattr(report, "wasxfail"):
+            return gone(item.nodeid, f"it failed as expected ({report.wasxfail}), unmeasured")
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else "skipped"
+        return gone(item.nodeid, f"it was skipped ({why})")
+
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
-        """Accept, where asked to, and write the reports."""
+        """Judge what is left, accept, where asked to, and write the reports."""
+        if self._gates:
+            for test, finding in self._seeds.unjudged():
+                self._add_score(test, finding)
+            self._fail_with_verdicts(session)
         if self._options.mode == "accept":
             self._accept(session, exitstatus)
         try:
             for kind, path in self._options.files.items():
                 reports.write(kind, path, self._report)
-        except OSError as error:
-            self._complain(session, f"{error.filename}: cannot be written ({error.strerror})")
+        except GnnperfError as error:
+            self._complain(session, str(error))
+
+    def _fail_with_verdicts(self, session: pytest.Session) -> None:
+        """No run passes with a verdict that fails, whatever became of the test that had it."""
+        passed = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+        verdicts = self._report.verdicts.values()
+        bad = any(verdict.failures(strict=self._strict) for verdict in verdicts)
+        if passed and bad and not self._config.getoption("collectonly"):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _accept(self, session: pytest.Session, exitstatus: int) -> None:
         if exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):

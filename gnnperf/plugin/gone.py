@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Generator, Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
 from gnnperf.gates.baselines import Baselines, CaseBaseline
 from gnnperf.gates.verdicts import CaseVerdict, gone
-from gnnperf.plugin.workbench import loaded_datasets
+from gnnperf.plugin.workbench import dataset_keys
 
 
 class WholeFiles:
@@ -26,8 +28,9 @@ class WholeFiles:
         }
         # A selection judges what ran alone, also where it happens to select all. With --lf pytest
         # takes other files for empty ones.
-        names = ("keyword", "markexpr", "deselect", "lf", "stepwise", "gnnperf_seeds")
-        self._selective = any(config.getoption(name, default=None) for name in names)
+        names = ("keyword", "markexpr", "deselect", "lf", "stepwise")
+        ours = ("gnnperf_seeds", "gnnperf_workloads", "gnnperf_recipes")
+        self._selective = any(config.getoption(name, default=None) for name in (*names, *ours))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(
@@ -84,14 +87,14 @@ def expected(config: pytest.Config, case: CaseBaseline) -> bool:
     """Whether a run with this preset and this data has the case, where it is still there."""
     if config.getoption("gnnperf_preset") not in case.presets:
         return False
-    datasets = loaded_datasets(config)
-    for dataset in datasets:
-        mine = [case.workload.startswith(f"{dataset.name}{mark}-") for mark in ("", "~synthetic")]
-        if any(mine):
-            return mine[dataset.source == "synthetic"]
+    keys = dataset_keys(config)
+    if case.dataset in keys:
+        return case.workload.startswith(f"{keys[case.dataset]}-")
     mode = config.getoption("gnnperf_data")
-    sources = {mode} if mode != "auto" else {dataset.source for dataset in datasets}
-    return ("synthetic" if "~synthetic-" in case.workload else "real") in sources
+    sources = {mode}
+    if mode == "auto":
+        sources = {"synthetic" if k.endswith("~synthetic") else "real" for k in keys.values()}
+    return case.source in sources
 
 
 class GoneCase(pytest.Item):
@@ -110,9 +113,16 @@ class GoneCase(pytest.Item):
 
 def insert_gone(session: pytest.Session, files: WholeFiles, baselines: Baselines) -> None:
     """Put an item for each case that is gone behind the others of its file."""
+    cases: defaultdict[str, list[pytest.Item]] = defaultdict(list)
     for test in missing(session, files, baselines):
         parent = files.node(test) or session
-        item: GoneCase = GoneCase.from_parent(parent, name=test.partition("::")[2], nodeid=test)
-        item.verdict = gone(test, "its whole file ran without it")
-        mine = [n for n, i in enumerate(session.items) if file_of(i.nodeid) == file_of(test)]
-        session.items.insert(mine[-1] + 1 if mine else len(session.items), item)
+        stand_in: GoneCase = GoneCase.from_parent(parent, name=test.partition("::")[2], nodeid=test)
+        stand_in.verdict = gone(test, "its whole file ran without it")
+        cases[file_of(test)].append(stand_in)
+    last = {file_of(item.nodeid): number for number, item in enumerate(session.items)}
+    items: list[pytest.Item] = []
+    for number, item in enumerate(session.items):
+        items.append(item)
+        if last[file_of(item.nodeid)] == number:
+            items += cases.pop(file_of(item.nodeid), [])
+    session.items[:] = [*items, *chain.from_iterable(cases.values())]

@@ -12,7 +12,7 @@ import pytest
 from gnnperf.errors import GnnperfError
 from gnnperf.plugin.results import from_store_or
 from gnnperf.plugin.rounds import latency_seconds, run_rounds
-from gnnperf.plugin.shared import RECORD
+from gnnperf.plugin.shared import RECORD, shown
 from gnnperf.plugin.tables import COMPARISONS, RECORDS, TABLES
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ _LATENCY_SECONDS = 15.0
 """Two callables so slow that their rounds take longer get fewer of them."""
 _CASE_LATENCY_SECONDS = 2.5
 """The same for a case, of which a study has hundreds."""
+_MOST_CORE_WATTS = 1000.0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,18 +40,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--gnnperf-core-watts",
-        type=float,
+        type=_watts,
         default=10.0,
         metavar="W",
         help="what --gnnperf-energy estimate takes one busy core to draw (default: 10)",
     )
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Refuse nonsense before anything runs."""
-    watts = config.getoption("gnnperf_core_watts")
-    if not 0 < watts < math.inf:
-        raise pytest.UsageError(f"--gnnperf-core-watts {watts:g}: name a power above zero")
+def _watts(text: str) -> float:
+    """A power that one core can draw; raises UsageError."""
+    try:
+        watts = float(text) if text.isascii() else math.nan
+    except ValueError:
+        watts = math.nan
+    if not 0 < watts <= _MOST_CORE_WATTS:
+        raise pytest.UsageError(
+            f"--gnnperf-core-watts {shown(text)}: name a power above zero, "
+            f"{_MOST_CORE_WATTS:g} watts at most"
+        )
+    return watts
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +72,7 @@ def _measuring_alone(pytestconfig: pytest.Config) -> None:
 
 @pytest.fixture
 def latency(
-    request: pytest.FixtureRequest, _measuring_alone: None, benchmark: Any
+    request: pytest.FixtureRequest, _measuring_alone: None, _timer: Any
 ) -> Callable[..., dict[str, Reading]]:
     """`latency(candidate, reference)`: two callables timed in turns, once a test.
 
@@ -76,7 +84,7 @@ def latency(
         candidate: Callable[[], object], reference: Callable[[], object], **rounds: Any
     ) -> dict[str, Reading]:
         pair = Pair(candidate, reference, **rounds)
-        run_rounds(benchmark, (0.0, _LATENCY_SECONDS), pair)
+        run_rounds(_timer, (0.0, _LATENCY_SECONDS), pair)
         readings = pair.readings()
         request.config.stash[COMPARISONS][request.node.name] = readings
         return readings
@@ -143,7 +151,7 @@ def cpu(
 
 @pytest.fixture
 def measure(
-    request: pytest.FixtureRequest, _measuring_alone: None, benchmark: Any, workbench: Workbench
+    request: pytest.FixtureRequest, _measuring_alone: None, _timer: Any, workbench: Workbench
 ) -> Callable[..., Record]:
     """`measure(compressed, meters=(...), isolated=False)`: a case beside its twin, once a test.
 
@@ -156,7 +164,7 @@ def measure(
     def measure_case(
         compressed: Compressed, meters: Sequence[str] = DEFAULT_METERS, *, isolated: bool = False
     ) -> Record:
-        if "gnnperf" in benchmark.extra_info:
+        if "gnnperf" in _timer.extra_info:
             raise GnnperfError(
                 f"{request.node.name}: measure() takes one case a test; parametrize the others"
             )
@@ -167,20 +175,20 @@ def measure(
         def now() -> Record:
             record = take(
                 compressed,
-                partial(run_rounds, benchmark, seconds),
+                partial(run_rounds, _timer, seconds),
                 settings,
                 meters=meters,
                 options=options,
             )
             if "latency" not in meters:
                 # pytest-benchmark saves the record only beside something that it timed.
-                benchmark.pedantic(inference(compressed.shipped, compressed.twin.parts), rounds=5)
+                _timer.pedantic(inference(compressed.shipped, compressed.twin.parts), rounds=5)
             return record
 
         decides = (compressed, meters, options, settings)
-        record = from_store_or(now, decides, request.config, benchmark, workbench.options.cache)
-        benchmark.extra_info["gnnperf"] = to_json(record)
-        request.config.stash[RECORDS].append(record)
+        record = from_store_or(now, decides, request.config, _timer, workbench.options.cache)
+        _timer.extra_info["gnnperf"] = to_json(record)
+        request.config.stash[RECORDS][request.node.nodeid] = record
         request.node.stash[RECORD] = record
         return record
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +51,7 @@ def from_store_or(
 
     def take() -> Result:
         record = measure()
-        now = datetime.now(timezone.utc).isoformat(" ", "minutes")
+        now = datetime.now(UTC).isoformat(" ", "minutes")
         record = replace(record, provenance={**record.provenance, "measured_at": now})
         return Result(record, tuple(benchmark.stats.stats.data))
 

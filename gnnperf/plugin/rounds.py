@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +16,47 @@ _JUDGED_SECONDS = (1.0, 2.5)
 
 One burst of another process then moves no median, and a case is measured in 4 s.
 """
+
+
+@dataclass
+class NoBenchmark:
+    """Stands in for pytest-benchmark's fixture where that is not loaded, as if it was disabled."""
+
+    extra_info: dict[str, Any] = field(default_factory=dict)
+    disabled: bool = True
+
+    def pedantic(
+        self,
+        target: Callable[[], object],
+        setup: Callable[[], object] = lambda: None,
+        **_: object,
+    ) -> None:
+        """Call once, untimed."""
+        setup()
+        target()
+
+
+class WithBenchmark:
+    """Fixture `_timer` where pytest-benchmark is loaded."""
+
+    @pytest.fixture
+    def _timer(self, benchmark: Any) -> Any:
+        return benchmark
+
+
+class WithoutBenchmark:
+    """Fixture `_timer` under `-p no:benchmark`."""
+
+    @pytest.fixture
+    def _timer(self) -> NoBenchmark:
+        return NoBenchmark()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose between the two: pytest-benchmark finds the tests that it times by their fixtures."""
+    # By its option, as a plugin's name depends on how it was loaded.
+    loaded = config.getoption("benchmark_disable", default=None) is not None
+    config.pluginmanager.register(WithBenchmark() if loaded else WithoutBenchmark())
 
 
 def latency_seconds(config: pytest.Config, otherwise: float) -> tuple[float, float]:

@@ -12,15 +12,15 @@ from gnnperf.plugin.results import notes_on_results
 if TYPE_CHECKING:
     from gnnperf.records import Reading, Record
 
-RECORDS: pytest.StashKey[list[Record]] = pytest.StashKey()
+RECORDS: pytest.StashKey[dict[str, Record]] = pytest.StashKey()
 COMPARISONS: pytest.StashKey[dict[str, dict[str, Reading]]] = pytest.StashKey()
 TABLES: pytest.StashKey[dict[str, list[dict[str, object]]]] = pytest.StashKey()
-"""Of the run: its cases, its pairs of callables by test, and rows of further tables by title."""
+"""Of the run: its cases and pairs of callables by test, and rows of further tables by title."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Begin the tables."""
-    config.stash[RECORDS], config.stash[COMPARISONS], config.stash[TABLES] = [], {}, {}
+    config.stash[RECORDS], config.stash[COMPARISONS], config.stash[TABLES] = {}, {}, {}
 
 
 @pytest.fixture
@@ -48,6 +48,6 @@ def pytest_terminal_summary(
     from gnnperf.reports.table import closing_report
 
     terminalreporter.section("gnnperf")
-    closing = closing_report(records, comparisons, tables).splitlines()
+    closing = closing_report(list(records.values()), comparisons, tables).splitlines()
     for line in (*closing, *notes_on_results(config)):
         terminalreporter.write_line(line)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import pytest
 
 from gnnperf.errors import GnnperfError
+from gnnperf.plugin.shared import count
+from gnnperf.system import MOST_THREADS
 
 if TYPE_CHECKING:
-    from gnnperf.datasets import Dataset
-    from gnnperf.study.workbench import Workbench
+    from gnnperf.study.workbench import Workbench, WorkbenchOptions
     from gnnperf.training import Trained
 
 WORKBENCH = pytest.StashKey["Workbench"]()
@@ -33,6 +34,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="folder with raw files, DIR/Cora/raw/ind.cora.x ... (default: $GNNPERF_DATA)",
     )
     group.addoption(
+        "--gnnperf-data-version",
+        metavar="NAME",
+        help="of the raw files in the folder, where they are not the published ones; it stands in "
+        "ids and records, cora_node~NAME",
+    )
+    group.addoption(
         "--gnnperf-cache",
         metavar="DIR",
         help="folder for processed data and trained models (default: the user's cache)",
@@ -45,7 +52,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--gnnperf-threads",
-        type=int,
+        type=count("--gnnperf-threads", "threads", MOST_THREADS),
         default=1,
         metavar="N",
         help="threads to compute with (default: 1, the steadiest)",
@@ -54,9 +61,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Check what can be checked before anything runs."""
-    threads = config.getoption("gnnperf_threads")
-    if threads < 1:
-        raise pytest.UsageError(f"--gnnperf-threads {threads}: name at least one thread")
+    from gnnperf.system.files import usable_path
+
+    try:
+        usable_path(config.getoption("gnnperf_cache") or "", "--gnnperf-cache")
+    except GnnperfError as error:
+        raise pytest.UsageError(str(error)) from error
     device = config.getoption("gnnperf_device")
     if device != "auto":
         from gnnperf.system.machine import find_device
@@ -65,27 +75,41 @@ def pytest_configure(config: pytest.Config) -> None:
             find_device(device)
         except GnnperfError as error:
             raise pytest.UsageError(f"--gnnperf-device: {error}") from error
+    # Only these can be wrong without a look at the disk, and all else may need torch in vain.
+    if config.getoption("gnnperf_data_version") is not None or (
+        config.getoption("gnnperf_data_root") == ""
+    ):
+        try:
+            _options(config)
+        except GnnperfError as error:
+            raise pytest.UsageError(str(error)) from error
+
+
+def _options(config: pytest.Config) -> WorkbenchOptions:
+    from gnnperf.study.workbench import workbench_options
+
+    return workbench_options(
+        mode=config.getoption("gnnperf_data"),
+        data_root=config.getoption("gnnperf_data_root"),
+        data_version=config.getoption("gnnperf_data_version"),
+        cache=config.getoption("gnnperf_cache"),
+        device=config.getoption("gnnperf_device"),
+        threads=config.getoption("gnnperf_threads"),
+    )
 
 
 def workbench_of(config: pytest.Config) -> Workbench:
     """The run's one workbench, made when the first test asks for it."""
     if WORKBENCH not in config.stash:
-        from gnnperf.study.workbench import Workbench, workbench_options
+        from gnnperf.study.workbench import Workbench
 
-        options = workbench_options(
-            mode=config.getoption("gnnperf_data"),
-            data_root=config.getoption("gnnperf_data_root"),
-            cache=config.getoption("gnnperf_cache"),
-            device=config.getoption("gnnperf_device"),
-            threads=config.getoption("gnnperf_threads"),
-        )
-        config.stash[WORKBENCH] = Workbench(options)
+        config.stash[WORKBENCH] = Workbench(_options(config))
     return config.stash[WORKBENCH]
 
 
-def loaded_datasets(config: pytest.Config) -> list[Dataset]:
-    """The datasets that the run has loaded so far."""
-    return config.stash[WORKBENCH].datasets() if WORKBENCH in config.stash else []
+def dataset_keys(config: pytest.Config) -> Mapping[str, str]:
+    """Of the datasets that the run's cases are on, `cora_node` to `cora_node~synthetic`."""
+    return config.stash[WORKBENCH].dataset_keys() if WORKBENCH in config.stash else {}
 
 
 @pytest.fixture(scope="session")

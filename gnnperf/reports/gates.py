@@ -12,12 +12,12 @@ from typing import Any
 from tabulate import tabulate
 
 from gnnperf.gates.metrics import METRICS
-from gnnperf.gates.verdicts import CaseVerdict, Finding
+from gnnperf.gates.verdicts import WORST_FIRST, CaseVerdict, Finding, fails
 from gnnperf.records import Record, to_json
 from gnnperf.system.files import atomic_write
+from gnnperf.system.text import printable
 
 SCHEMA_VERSION = 1
-_ORDER = ("regressed", "gone", "new", "improved", "ok")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class GateReport:
     def counts(self) -> dict[str, int]:
         """How many cases have which verdict, the worst first."""
         counter: Counter[str] = Counter(verdict.verdict for verdict in self.verdicts.values())
-        return {name: counter[name] for name in _ORDER if name in counter}
+        return {name: counter[name] for name in WORST_FIRST if name in counter}
 
 
 def closing_lines(report: GateReport) -> list[str]:
@@ -56,8 +56,10 @@ def closing_lines(report: GateReport) -> list[str]:
         lines += tabulate(_rows(report), headers="keys", disable_numparse=True).splitlines()
         lines += [sentence for _, sentence in _sentences(report)]
         lines += _notes(report)
+    if report.verdicts or report.mode in ("gate", "strict"):
         lines.append(headline(report))
-    return lines
+    # Sentences quote what baselines say.
+    return [printable(line) for line in lines]
 
 
 def headline(report: GateReport) -> str:
@@ -81,7 +83,7 @@ def _rows(report: GateReport) -> list[dict[str, str]]:
     """Ordered as the run was; columns only for what some case has."""
     columns: dict[str, Callable[[Finding], bool]] = {
         "stored bytes": lambda f: f.metric == "stored_bytes",
-        "score": lambda f: f.metric not in METRICS and f.metric != "case",
+        "score": lambda f: f.metric not in METRICS and f.metric not in ("case", "data"),
         "CPU time / twin": lambda f: f.metric == "cpu_ratio",
         "limit": lambda f: f.metric == "cpu_ratio",
     }
@@ -117,7 +119,7 @@ def _limit(finding: Finding | None) -> str:
 
 def _sentences(report: GateReport) -> Iterator[tuple[str, str]]:
     """The verdict and the sentence of everything that is not plainly ok."""
-    for name in _ORDER:
+    for name in WORST_FIRST:
         for verdict in report.verdicts.values():
             for finding in verdict.findings:
                 noise = finding.verdict == "ok" and "noise" in finding.sentence
@@ -132,7 +134,7 @@ def _notes(report: GateReport) -> list[str]:
 
 
 def write(kind: str, path: Path, report: GateReport) -> None:
-    """Write the report of a kind, `summary` or `json`, atomically; raises OSError."""
+    """Write the report of a kind, `summary` or `json`, atomically; raises FileError."""
     text = {"summary": markdown, "json": json_text}[kind](report)
     atomic_write(path, [text.encode()])
 
@@ -174,6 +176,7 @@ def _record_rows(report: GateReport) -> list[dict[str, str]]:
 
 def _escaped(text: str) -> str:
     """Nothing in a name is Markdown."""
+    text = printable(text)
     for sign in "\\`*_~|<>[]":
         text = text.replace(sign, f"\\{sign}")
     return text
@@ -210,16 +213,16 @@ def github_annotations(report: GateReport) -> Iterator[str]:
     for test, verdict in report.verdicts.items():
         file, line = report.places.get(test, (test.partition("::")[0], None))
         where = f"file={_property(file)}" + (f",line={line + 1}" if line is not None else "")
-        failing = ("regressed", "gone", "new") if report.mode == "strict" else ("regressed", "gone")
         for finding in verdict.findings:
             if finding.verdict != "ok":
-                kind = "error" if finding.verdict in failing else "notice"
+                failing = fails(finding.verdict, strict=report.mode == "strict")
+                kind = "error" if failing else "notice"
                 message = _data(finding.sentence)
                 yield f"::{kind} {where},title=gnnperf {finding.verdict}::{message}"
 
 
 def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return printable(text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A"))
 
 
 def _property(text: str) -> str:

@@ -53,6 +53,9 @@ def case_table(records: Sequence[Record]) -> str:
     shown = [name for name in RESOURCES if any(name in r.readings for r in records)]
     rows = [(*_row(r), *(human(r.readings.get(name)) for name in shown)) for r in records]
     headers = (*HEADERS, *(RESOURCES[name] for name in shown))
+    if any("training_best_epoch" in r.readings for r in records):
+        headers = (*headers, "epoch kept")
+        rows = [(*row, kept_epoch(r)) for row, r in zip(rows, records, strict=True)]
     if any(r.provenance.get("resumed") for r in records):
         headers = (*headers, "measured")
         rows = [(*row, _measured(r)) for row, r in zip(rows, records, strict=True)]
@@ -121,6 +124,19 @@ def _row(record: Record) -> tuple[str, ...]:
         # Not asked for is another thing than not to be had.
         with_interval(ratio) if (ratio := record.readings.get("cpu_ratio")) else "-",
     )
+
+
+def kept_epoch(record: Record) -> str:
+    """`12 of 50`: the epoch whose weights a recipe's training kept, of those that ran.
+
+    Of the weights that it began with the record's own word follows, `0 of 50, calibration
+    sufficed`; `-` for a recipe that trains nothing.
+    """
+    best, epochs = (record.readings.get(f"training_{name}") for name in ("best_epoch", "epochs"))
+    if best is None or best.value is None or epochs is None or epochs.value is None:
+        return "-"
+    text = f"{best.value:.0f} of {epochs.value:.0f}"
+    return f"{text}, {record.finetune['kept']}" if not best.value and record.finetune else text
 
 
 def _measured(record: Record) -> str:

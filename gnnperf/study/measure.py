@@ -25,6 +25,7 @@ from gnnperf.meters.cost import parameter_readings
 from gnnperf.meters.latency import DeviceClock, Pair, cuda_clock
 from gnnperf.meters.memory.heap import LoadHeapMeter
 from gnnperf.records import Layer, Reading, Record, measured, unavailable
+from gnnperf.study.finite import require_finite
 from gnnperf.system.machine import describe_machine, git_commit, versions
 from gnnperf.training import Metric, Parts, Trained, evaluate
 from gnnperf.training.metrics import metric_named
@@ -64,10 +65,13 @@ def measure(
         provenance: more of it, for the record.
         meters: names in PASSES; raises GnnperfError for others.
         options: how meters look; the GPUs in use are the model's.
+
+    Raises NotFiniteError, before anything is measured, where case or twin holds or gives NaN.
     """
     unknown = [name for name in meters if name not in PASSES]
     if unknown:
         raise GnnperfError(f"unknown meters {unknown}; there are {', '.join(PASSES)}")
+    require_finite(compressed)
     twin = compressed.twin
     setting = Setting(
         run_pair, replace(options or registry.MeterOptions(), gpus=gpus_of(_device(twin)))
@@ -88,19 +92,31 @@ def measure(
             for name, parameter in compressed.model.named_parameters()
         },
         coverage={n: (part.changed, part.total) for n, part in compressed.coverage.items()},
-        finetune={} if finetuned is None else {**asdict(finetuned), "kept": finetuned.kept},
+        finetune={} if finetuned is None else {**asdict(finetuned), "kept": compressed.kept},
         provenance={**_provenance(twin), **(provenance or {})},
+        dataset=twin.data["dataset"],
+        source=twin.data["source"],
+        higher_is_better=headline(twin).higher_is_better,
     )
 
 
 def score_readings(compressed: Compressed) -> dict[str, Reading]:
-    """Every score of the test part for the case and its twin, and the drop of the headline one."""
+    """Every score of the test part for the case and its twin, and the drop of the headline one.
+
+    Those that the recipe itself knows to be unavailable are so. Raises NotFiniteError where case
+    or twin holds or gives NaN.
+    """
+    require_finite(compressed)
+    readings = _scores(compressed)
+    return {name: compressed.readings.get(name, reading) for name, reading in readings.items()}
+
+
+def _scores(compressed: Compressed) -> dict[str, Reading]:
     twin = compressed.twin
     mine = evaluate(compressed.model, twin.task, twin.parts.test)
     dense = twin.test_scores()
     metric, source = headline(twin), "test part"
     drop = metric.worse_by(dense[metric.name], mine[metric.name])
-    order = ("twin's", "case's") if metric.higher_is_better else ("case's", "twin's")
 
     def reading(name: str, value: float) -> Reading:
         # What a constant gets has the headline's unit.
@@ -111,14 +127,22 @@ def score_readings(compressed: Compressed) -> dict[str, Reading]:
         **{name: reading(name, value) for name, value in mine.items()},
         **{f"twin_{name}": reading(name, value) for name, value in dense.items()},
         f"{metric.name}_drop": _finite(
-            drop, metric.unit, f"{order[0]} {metric.name} less the {order[1]}, {source}"
+            drop,
+            metric.unit,
+            f"how much worse than the twin's {metric.name} the case's is, {source}",
         ),
     }
 
 
 def headline(trained: Trained) -> Metric:
-    """What heads the report of a model's cases, with its direction and unit."""
-    return metric_named(trained.task.metric)
+    """What heads the report of a model's cases, with its direction and unit.
+
+    A task may say the direction of a score of its own, `higher_is_better`.
+    """
+    task = trained.task
+    metric = metric_named(task.metric)
+    higher = getattr(task, "higher_is_better", metric.higher_is_better)
+    return replace(metric, higher_is_better=bool(higher))
 
 
 def _finite(value: float, unit: str, source: str) -> Reading:
@@ -293,7 +317,7 @@ def _read_dense(path: Path) -> dict[str, Any]:
 
 
 PASSES: dict[str, Callable[[Compressed, Setting], Readings]] = {
-    "scores": lambda compressed, setting: score_readings(compressed),
+    "scores": lambda compressed, setting: _scores(compressed),
     "size": lambda compressed, setting: size_readings(compressed),
     "latency": lambda compressed, setting: latency_readings(compressed, setting.run_pair),
     **{kind: partial(meter_readings, kind) for kind in registry.METERS},

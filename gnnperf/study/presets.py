@@ -54,6 +54,8 @@ DEFAULT_PRESET = "quick"
 def parse_seeds(text: str) -> list[int]:
     """`0,1,2` or `0..9`, at most 1000 of 32 bits; raises ValueError."""
     seeds: dict[int, None] = {}
+    if not text.isascii():  # int() also reads the digits of other scripts.
+        raise ValueError
     for part in text.split(","):
         first, dots, last = part.partition("..")
         low, high = int(first), int(last if dots else first)

@@ -26,7 +26,7 @@ from gnnperf.compression import Compressed
 from gnnperf.errors import GnnperfError
 from gnnperf.meters.registry import MeterOptions
 from gnnperf.records import Record, from_json, to_json
-from gnnperf.system.files import locked
+from gnnperf.system.files import host_lock, make_folder
 from gnnperf.system.machine import describe_machine, versions
 from gnnperf.system.sources import code_digest
 from gnnperf.system.store import DamagedFileError, key_of, read_checked, write_checked
@@ -97,7 +97,7 @@ def finished(
 ) -> tuple[Result, bool]:
     """The case's result and whether it is from the store; else it is measured now and stored.
 
-    Runs that share a store measure one at a time.
+    Runs on one machine measure one at a time.
 
     Args:
         folder: of the store.
@@ -108,10 +108,10 @@ def finished(
         note: told why a stored one is not used, what changed since, or why the new one is not kept.
     """
     path = _path(folder, decides)
-    waiting = "waits for another run that measures, and shares this store"
-    with suppress(OSError):  # Writing will meet it again, and say so.
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with locked(folder / "measuring", lambda: announce(waiting)):
+    waiting = "waits for another run that measures on this machine"
+    with suppress(GnnperfError):  # Writing will meet it again, and say so.
+        make_folder(path.parent)
+    with host_lock("measuring", lambda: announce(waiting)):
         found = _stored(path, decides) if resume else None
         if found is not None:
             return found, True
@@ -120,7 +120,7 @@ def finished(
         result = measure()
         try:
             _write(path, decides, result)
-        except (OSError, GnnperfError) as error:
+        except GnnperfError as error:
             note(f"not kept in the cache, as {error}")
         return result, False
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from gnnperf import codec
+from gnnperf.compression.finite import weights_fault
 from gnnperf.errors import GnnperfError
 from gnnperf.models.fields import Fields
 
@@ -53,3 +54,8 @@ def load_weights(model: nn.Module, path: Path | str) -> None:
         raise WeightsError(
             f"checkpoint {path} does not fit the workload's model: {reason}"
         ) from error
+    if fault := weights_fault(target):
+        raise WeightsError(
+            f"checkpoint {path}: {fault}, and such a model has no score; train it with a lower "
+            "learning rate, and save it again"
+        )

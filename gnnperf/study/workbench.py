@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
+import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,10 +16,12 @@ import platformdirs
 import torch
 from torch import nn
 
-from gnnperf.datasets import DataOptions, Dataset, DatasetSource, Mode
+from gnnperf.compression.finite import weights_fault
+from gnnperf.datasets import DataError, DataOptions, Dataset, DatasetSource, Mode
 from gnnperf.errors import GnnperfError
 from gnnperf.study.weights import load_weights, weights_digest
-from gnnperf.system.files import writable_folder
+from gnnperf.system import MOST_THREADS
+from gnnperf.system.files import FolderError, sweep, usable_path, writable_folder
 from gnnperf.system.machine import find_device, settle_threads, tune_allocator
 from gnnperf.system.store import key_of
 from gnnperf.training import FitReport, Parts, Trained, evaluate, fit, prepared, seeded
@@ -49,19 +52,23 @@ def workbench_options(
     *,
     mode: Mode = "auto",
     data_root: str | None = None,
+    data_version: str | None = None,
     cache: str | None = None,
     device: str = "auto",
     threads: int = 1,
 ) -> WorkbenchOptions:
     """What the user chose, with GNNPERF_DATA and the user's cache folder where they did not.
 
-    Raises GnnperfError for an unknown device or no thread.
+    Raises GnnperfError for an unknown device or no thread, DataError for a data root without a name
+    or a version that cannot be meant.
     """
-    if threads < 1:
-        raise GnnperfError(f"{threads} threads: name at least one")
+    if not 1 <= threads <= MOST_THREADS:
+        raise GnnperfError(f"{threads} threads: name 1 to {MOST_THREADS}")
+    if data_root == "":
+        raise DataError("--gnnperf-data-root names no folder; name one, or leave it out")
     root = data_root or os.environ.get("GNNPERF_DATA")
-    folder = Path(cache or platformdirs.user_cache_dir("gnnperf"))
-    data = DataOptions(mode, Path(root) if root else None, folder)
+    folder = usable_path(cache or platformdirs.user_cache_dir("gnnperf"), "--gnnperf-cache")
+    data = DataOptions(mode, Path(root) if root else None, folder, data_version)
     return WorkbenchOptions(data, find_device(device), threads)
 
 
@@ -69,12 +76,13 @@ class Workbench:
     """Hands out trained models; one a run. Settles threads and allocator for the whole process."""
 
     def __init__(self, options: WorkbenchOptions, *, show_progress: bool = True) -> None:
-        writable_folder(options.cache, "--gnnperf-cache")
+        _prepare(options.cache)
         settle_threads(options.threads)
         self.allocator = tune_allocator()
         self.options, self._show_progress = options, show_progress
         self._datasets: dict[str, Dataset] = {}
         self._asked: dict[str, Workload] = {}
+        self._keys: dict[str, str] = {}
         self._bases: OrderedDict[tuple[str, int], Trained] = OrderedDict()
         # Architectures on one dataset share what a task makes of it for a seed.
         self._splits: OrderedDict[tuple[str, str, int], Parts] = OrderedDict()
@@ -89,25 +97,30 @@ class Workbench:
         """Those loaded so far."""
         return list(self._datasets.values())
 
+    def dataset_keys(self) -> Mapping[str, str]:
+        """Of the datasets that ids were asked on so far, `cora_node` to `cora_node~synthetic`."""
+        return self._keys
+
     def workload_id(self, name: str) -> str:
-        """The workload's id with the data's source; raises GnnperfError for an unknown one."""
+        """The workload's id with the data's source, told without loading the data.
+
+        Raises GnnperfError for an unknown workload.
+        """
         workload = find_workload(name)
-        workload_id = workload.id_on(self.dataset(workload.dataset).key)
+        source = workload.dataset
+        if source.name not in self._keys:
+            self._keys[source.name] = source.key(self.options.data)
+        workload_id = workload.id_on(self._keys[source.name])
         self._asked[workload_id] = workload
         return workload_id
 
     def test_parts(self) -> list[str]:
         """A line for each workload with a checkpoint: what its test part is, or that it re-splits.
 
-        Of those whose id was asked for.
+        Of those whose id was asked for; no data is loaded.
         """
         return [
-            f"{name}: checkpoint {workload.checkpoint}, "
-            + (
-                workload.task.test_part(self.dataset(workload.dataset).graphs)
-                if hasattr(workload.task, "test_part")
-                else f"tested on what {type(workload.task).__name__} splits off"
-            )
+            f"{name}: checkpoint {workload.checkpoint}, {_test_part(workload)}"
             for name, workload in self._asked.items()
             if workload.checkpoint is not None
         ]
@@ -141,6 +154,11 @@ class Workbench:
             return fit(model, task, parts, settings, seed=seed, progress=bar)
 
         report = cached_training(start.checkpoint, model, train)
+        if fault := weights_fault(model):
+            raise GnnperfError(
+                f"{start.name}, seed {seed}: {fault} in the dense model; lower the learning rate "
+                "of its training, or mend its data or its checkpoint"
+            )
         # Another one than was trained, which may keep what it computed: the same from the cache.
         ready = start.fresh().eval()
         ready.load_state_dict(model.state_dict())
@@ -155,7 +173,8 @@ class Workbench:
             finetune=workload.finetune_settings(),
             report=report,
             data={
-                "dataset": dataset.key,
+                "dataset": dataset.name,
+                "key": dataset.key,
                 "source": dataset.source,
                 "origin": dataset.origin,
                 "fingerprint": dataset.fingerprint,
@@ -216,6 +235,23 @@ class _Start:
     fresh: Callable[..., nn.Module]
     split: Callable[[], Parts]
     checkpoint: Path
+
+
+def _prepare(cache: Path) -> None:
+    """Make the folder, and sweep it; one that can only be read serves what it holds."""
+    try:
+        writable_folder(cache, "--gnnperf-cache")
+    except FolderError as error:
+        if not (cache.is_dir() and os.access(cache, os.R_OK | os.X_OK)):
+            raise
+        warnings.warn(f"{error}: what it holds is used, and nothing is kept", stacklevel=3)
+        return
+    sweep(cache)
+
+
+def _test_part(workload: Workload) -> str:
+    said: Callable[[], str] | None = getattr(workload.task, "test_part", None)
+    return f"tested on what {type(workload.task).__name__} splits off" if said is None else said()
 
 
 _KEPT = 4

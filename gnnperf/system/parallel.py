@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import RLock
 from typing import Any, TypeVar
 
+import psutil
 from joblib import Parallel, cpu_count, delayed
 from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import BrokenProcessPool
@@ -66,12 +69,44 @@ def _end_quietly() -> None:
 
 @contextmanager
 def workers_end(jobs: int) -> Iterator[None]:
-    """No process of `side_by_side` outlives this block, whatever ends it."""
+    """No process of `side_by_side` outlives this block, whatever ends it; SIGTERM does so too."""
+    if jobs == 1:
+        yield
+        return
+    terminated = False
+
+    def end(number: int, frame: object) -> None:
+        nonlocal terminated
+        terminated = True
+        raise KeyboardInterrupt
+
+    here = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, end) if here else None
     try:
         with warnings.catch_warnings():
             # It replaces a worker that has grown, as they do with each dataset, and loses nothing.
             warnings.filterwarnings("ignore", message="A worker stopped")
             yield
     finally:
-        if jobs > 1:
-            get_reusable_executor().shutdown(wait=True, kill_workers=True)
+        if here:
+            signal.signal(signal.SIGTERM, before)
+        get_reusable_executor().shutdown(wait=not terminated, kill_workers=True)
+        if terminated:
+            _kill_what_loky_left()
+            # As if it had not been caught: by the handler that was there before, or to the end.
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _kill_what_loky_left() -> None:
+    """End workers that are on their way, and the trackers, which wait for them."""
+    loky = [c for c in psutil.Process().children(recursive=True) if _is_of_loky(c)]
+    for child in loky:
+        with suppress(psutil.Error):
+            child.kill()
+    psutil.wait_procs(loky, timeout=1)
+
+
+def _is_of_loky(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return any("loky" in word for word in process.cmdline())
+    return False

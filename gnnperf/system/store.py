@@ -31,7 +31,12 @@ def write_checked(path: Path, content: bytes | memoryview) -> None:
 
 def read_checked(path: Path) -> memoryview:
     """What `write_checked` wrote; raises DamagedFileError for anything else, FileNotFoundError."""
-    blob = memoryview(path.read_bytes())
+    try:
+        blob = memoryview(path.read_bytes())
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise DamagedFileError(f"the file {path} cannot be read ({error.strerror})") from error
     content = blob[_DIGEST_BYTES:]
     if hashlib.sha256(content).digest() != blob[:_DIGEST_BYTES]:
         raise DamagedFileError(f"the file {path} is damaged; delete it, and it is made again")

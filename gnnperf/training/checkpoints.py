@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from gnnperf.errors import GnnperfError
-from gnnperf.system.files import locked
+from gnnperf.system.files import locked, make_folder
 from gnnperf.system.store import DamagedFileError, read_checked, write_checked
 
 Checkpoint = dict[str, Any]
@@ -68,8 +68,8 @@ def cached(path: Path, make: Callable[[], Checkpoint]) -> Checkpoint:
         if not _MAY_TRAIN.get():
             raise NotCachedError(str(path)) from error
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+        make_folder(path.parent)
+    except GnnperfError as error:
         return _unkept(path, make(), error)
     with locked(path):
         try:
@@ -81,7 +81,7 @@ def cached(path: Path, make: Callable[[], Checkpoint]) -> Checkpoint:
         checkpoint = make()
         try:
             save_checkpoint(path, checkpoint)
-        except (OSError, GnnperfError) as error:
+        except GnnperfError as error:
             return _unkept(path, checkpoint, error)
         return checkpoint
 

@@ -62,3 +62,14 @@ def test_prune_takes_out_what_is_not_collected(folder, tmp_path, capsys):
     assert f"would take out: {TEST}" in capsys.readouterr().out
     assert main(["baselines", "prune", *arguments]) == 0
     assert not list(folder.glob("*.json"))
+
+
+def test_names_from_a_file_steer_no_terminal(folder, capsys):
+    evil = f"{TEST[:-1]}\x1b[2J\n\u202e]"
+    write_cases(folder, {evil: baseline()})
+    for command in (["show"], ["diff", "nowhere", "baselines"]):
+        (folder.parent / "nowhere").mkdir(exist_ok=True)
+        assert main(["baselines", *command]) == 0
+        out = capsys.readouterr().out
+        assert r"\x1b[2J\n\u202e]" in out
+        assert all(sign.isprintable() for line in out.split("\n") for sign in line)

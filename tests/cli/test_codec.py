@@ -1,4 +1,6 @@
 import argparse
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -6,6 +8,8 @@ import torch
 
 from gnnperf.cli import codec as commands
 from gnnperf.codec import CodecError, load, same_state, save
+from gnnperf.errors import GnnperfError
+from gnnperf.system.files import FileError
 
 from ..codec import states
 
@@ -88,9 +92,9 @@ def test_files_that_are_none_or_nothing(tmp_path: Path, model: Path) -> None:
         (("pack", tmp_path / "absent.pt", target), "absent.pt: No such file"),
         (("unpack", tmp_path / "absent", target), "absent: No such file"),
         (("inspect", tmp_path), "Is a directory"),
-        (("pack", model, tmp_path / "no" / "x.gnnz"), "x.gnnz: No such file"),
+        (("pack", model, tmp_path / "no" / "x.gnnz"), r"x.gnnz cannot be written \(No such file"),
     ):
-        with pytest.raises(CodecError, match=message) as caught:
+        with pytest.raises(GnnperfError, match=message) as caught:
             run(*words)
         assert "\n" not in str(caught.value)
     assert not target.exists()
@@ -111,8 +115,29 @@ def test_unpack_leaves_nothing_half_written(tmp_path: Path) -> None:
     save({"w": torch.ones(3)}, packed)
     folder = tmp_path / "folder"
     folder.mkdir()
-    with pytest.raises(CodecError, match="folder"):
+    with pytest.raises(FileError, match="is a folder, and would not be replaced"):
         run("unpack", packed, folder)
     with pytest.raises(CodecError, match="max_bytes"):
         run("unpack", packed, tmp_path / "x.pt", "--max-bytes", 4)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "model.gnnz"]
+
+
+def test_packing_into_a_pipe_leaves_a_pipe(tmp_path: Path, model: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader.start()
+    run("pack", model, pipe)
+    reader.join(10)
+    run("pack", model, tmp_path / "file")
+    assert read == [(tmp_path / "file").read_bytes()]
+    assert pipe.is_fifo()
+
+
+def test_names_cannot_move_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save({"w\x1b]0;title\x07\nforged": torch.ones(3)}, tmp_path / "a", metadata={"k\x9b": "\u202e"})
+    run("inspect", tmp_path / "a")
+    out = capsys.readouterr().out
+    assert "w\\x1b]0;title\\x07\\nforged" in out
+    assert "k\\x9b: \\u202e" in out

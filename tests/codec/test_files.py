@@ -11,6 +11,7 @@ import torch
 from gnnperf.codec import CodecError, encode, inspect, load, same_state, save
 from gnnperf.codec.errors import TruncatedError
 from gnnperf.codec.listing import TensorInfo
+from gnnperf.system.files import FileError
 
 from . import states
 
@@ -48,7 +49,7 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(FileError, match="No space"):
         save({"w": torch.ones(5)}, path)
     assert same_state(STATE, load(path).state)
     assert os.listdir(tmp_path) == ["model.gnnz"]
@@ -67,6 +68,7 @@ def test_a_link_is_followed_and_a_mode_kept_plain(tmp_path: Path) -> None:
 
 SAVER = """
 import sys, torch
+from gnnperf.system.files import FileError
 from gnnperf.codec import save
 path, seed = sys.argv[1], 1
 torch.set_num_threads(1)

@@ -1,4 +1,5 @@
 import time
+import warnings
 
 import pytest
 import torch
@@ -9,6 +10,8 @@ from gnnperf.datasets import SPECS, DataError, DataOptions, bbbp, load_dataset
 from gnnperf.datasets.bbbp import stand_in
 from gnnperf.models.gin import GIN
 from gnnperf.training import GraphClassification, TrainSettings, evaluate, fit, prepared, seeded
+
+from .mutations import small_bbbp, write
 
 
 @pytest.fixture(scope="module")
@@ -75,41 +78,77 @@ def test_real_bbbp_counts_what_rdkit_rejects(real_data, tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def write_raw(tmp_path, rows):
-    raw = tmp_path / "data" / "bbbp" / "raw"
-    raw.mkdir(parents=True)
-    (raw / "BBBP.csv").write_text("\n".join(["BBBP,smiles", *rows]) + "\n")
-    return DataOptions("real", tmp_path / "data", tmp_path / "cache")
+def write_raw(tmp_path, rows, header="BBBP,smiles"):
+    write(tmp_path, SPECS["bbbp"], {"BBBP.csv": "\n".join([header, *rows, ""]).encode()})
+    return DataOptions("real", tmp_path, tmp_path / "cache", "small")
 
 
 @pytest.mark.parametrize(
-    ("rows", "words"),
+    ("rows", "header", "words"),
     [
-        (["1,CCO"] * 2000, "BBBP.csv has 2000 molecules"),
-        ([], "BBBP.csv has 0 molecules"),
-        (["1,CCO"] * 2049 + ["1,"], "line 2051 of the file BBBP.csv"),
-        (["1,CCO"] * 2049 + ["garbage"], "line 2051 of the file BBBP.csv"),
-        (["7,CCO"] + ["1,CCO"] * 2049, "line 2 of the file BBBP.csv"),
+        ([], "BBBP,smiles", "BBBP.csv holds no molecule that RDKit can read"),
+        (["1,C(C"], "BBBP,smiles", "BBBP.csv holds no molecule that RDKit can read"),
+        (["1,CCO"], "1,CCO", "the first line of the file BBBP.csv names no last column smiles"),
+        (["1,CCO", "1,"], "BBBP,smiles", "line 3 of the file BBBP.csv does not end in a label"),
+        (["garbage"], "BBBP,smiles", "line 2 of the file BBBP.csv does not end in a label"),
+        (["7,CCO"], "BBBP,smiles", "line 2 of the file BBBP.csv does not end in a label"),
+        (["1,CCO", "", "1,CCO"], "BBBP,smiles", "line 3 of the file BBBP.csv does not end in"),
+        (["1,CC\N{LATIN SMALL LETTER O WITH DIAERESIS}"], "BBBP,smiles", "line 2 of the file"),
+        (["1,[Xe+9]"], "BBBP,smiles", "line 2 of the file BBBP.csv has a molecule that PyG's"),
+        (["1," + "C" * 2001], "BBBP,smiles", "line 2 of the file BBBP.csv does not end in a label"),
     ],
 )
-def test_damaged_files_are_named(tmp_path, rows, words):
+def test_damaged_files_are_named(tmp_path, rows, header, words):
     pytest.importorskip("rdkit")
     with pytest.raises(DataError, match=words):
-        load_dataset(SPECS["bbbp"], write_raw(tmp_path, rows))
+        load_dataset(SPECS["bbbp"], write_raw(tmp_path, rows, header))
+
+
+def test_bad_utf_8_is_refused(tmp_path):
+    pytest.importorskip("rdkit")
+    options = write_raw(tmp_path, [])
+    write(tmp_path, SPECS["bbbp"], {"BBBP.csv": b"BBBP,smiles\n1,CC\xff\n"})
+    with pytest.raises(DataError, match=r"line 2 of the file BBBP\.csv does not end in a label"):
+        load_dataset(SPECS["bbbp"], options)
 
 
 def test_without_rdkit(tmp_path, monkeypatch):
     monkeypatch.setattr(bbbp, "find_spec", lambda name: None)
     with pytest.raises(DataError, match=r"RDKit, which is missing: install gnnperf\[molecules\]$"):
-        load_dataset(SPECS["bbbp"], write_raw(tmp_path, ["1,CCO"] * 2050))
+        load_dataset(SPECS["bbbp"], write_raw(tmp_path, ["1,CCO"]))
 
 
 def test_labels_are_whole_numbers_and_features_floating_point(tmp_path):
     pytest.importorskip("rdkit")
-    rows = ["0,CCO"] * 25 + ["1,c1ccccc1"] * 2024 + ["1,C(C"]
-    dataset = load_dataset(SPECS["bbbp"], write_raw(tmp_path, rows))
-    assert len(dataset.graphs) == 2049
-    assert "1 of 2050" in dataset.origin
+    options = write_raw(tmp_path, ["0,CCO", "1,C(C", "1,c1ccccc1"])
+    dataset = load_dataset(SPECS["bbbp"], options)
+    assert (dataset.key, len(dataset.graphs)) == ("bbbp~small", 2)
+    assert "1 of 3" in dataset.origin
     graph = dataset.graphs[-1]
     assert (graph.x.dtype, graph.y.dtype) == (torch.float, torch.long)
     assert graph.x.shape == (6, 9)
+
+
+def test_it_reads_what_pyg_reads(tmp_path):
+    pytest.importorskip("rdkit")
+    from torch_geometric.datasets import MoleculeNet
+
+    write(tmp_path, SPECS["bbbp"], small_bbbp())
+    ours = load_dataset(SPECS["bbbp"], DataOptions("real", tmp_path, tmp_path / "cache", "small"))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Skipping molecule")
+        theirs = MoleculeNet(str(tmp_path), "BBBP")
+    assert len(ours.graphs) == len(theirs) == 10
+    for mine, other in zip(ours.graphs, theirs, strict=True):
+        assert torch.equal(mine.x, other.x.float())
+        assert torch.equal(mine.edge_index, other.edge_index)
+        assert mine.y.item() == other.y.item()
+
+
+def test_what_counts_of_a_file_are_labels_and_molecules():
+    canonical = SPECS["bbbp"].canonical
+    content = canonical(small_bbbp()["BBBP.csv"])
+    short = b"BBBP,smiles\n" + content + b"\n"
+    assert canonical(short) == content
+    for old, new in ((b"1,", b"0,"), (b"CCO", b"CCN"), (b"\n0", b"\n\n0")):
+        assert canonical(short.replace(old, new)) != content

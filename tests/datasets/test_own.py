@@ -11,6 +11,7 @@ GRAPH = Data(x=torch.ones(2, 3), edge_index=torch.tensor([[0], [1]]), y=torch.te
 @pytest.mark.parametrize("graphs", [[GRAPH], (GRAPH,), lambda: [GRAPH]])
 def test_lists_and_functions(graphs):
     dataset = OwnDataset("mine", graphs).load(OPTIONS)
+    assert OwnDataset("mine", graphs).key(OPTIONS) == dataset.key
     assert (dataset.key, dataset.origin) == ("mine", "the project's own")
     assert (dataset.features, dataset.classes) == (3, 2)
 

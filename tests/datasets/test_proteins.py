@@ -1,14 +1,15 @@
-import shutil
 import time
 
 import pytest
 import torch
 from torch_geometric.data import Batch
 
-from gnnperf.datasets import SPECS, DataError, DataOptions, load_dataset
+from gnnperf.datasets import SPECS, DataError, DataOptions, fingerprint, load_dataset
 from gnnperf.datasets.proteins import stand_in
 from gnnperf.models.gin import GIN
 from gnnperf.training import GraphClassification, TrainSettings, evaluate, fit, prepared, seeded
+
+from .mutations import small_proteins, write
 
 
 @pytest.fixture(scope="module")
@@ -70,28 +71,44 @@ def test_real_proteins(real_data, tmp_path):
     assert sizes(dataset.graphs).sum() == 43_471
 
 
-def cut_file(path, keep):
-    lines = path.read_text().splitlines()
-    path.write_text("\n".join(lines[:keep]) + "\n")
+def cut_line(content):
+    return content[: content.rindex(b"\n", 0, -1) + 1]
 
 
 @pytest.mark.parametrize(
     ("name", "damage", "words"),
     [
-        ("A", lambda p: cut_file(p, 1000), "PROTEINS_A.txt has 1000 rows"),
-        ("graph_labels", lambda p: cut_file(p, 1112), "PROTEINS_graph_labels.txt has 1112 rows"),
-        ("node_labels", lambda p: p.write_text("\x00\x01 no numbers"), "PROTEINS_node_labels.txt"),
-        ("node_attributes", lambda p: p.write_text("nan\n" * 43471), "PROTEINS_node_attributes"),
-        ("A", lambda p: p.write_text("1, 43471\n" * 162088), "joins no two nodes of one graph"),
-        ("graph_labels", lambda p: p.write_text("1\n" * 1113), "does not hold two classes"),
-        ("graph_indicator", lambda p: p.write_text("1\n" * 43471), "does not name 1113 graphs"),
+        ("graph_labels", cut_line, "graph_labels.txt has 7 rows, and the file .* speaks of 8"),
+        ("node_labels", cut_line, "node_labels.txt has 51 rows, and the file .* speaks of 52"),
+        ("node_attributes", cut_line, "node_attributes.txt has 51 rows, and .* speaks of 52"),
+        ("node_attributes", lambda c: b"nan\n" * 52, "line 1 of the file PROTEINS_node_attributes"),
+        ("node_labels", lambda c: b"\x00\x01 no numbers", "line 1 of the file PROTEINS_node_label"),
+        ("node_labels", lambda c: c.replace(b"2", b"3"), "node_labels.txt leaves out some labels"),
+        ("A", lambda c: c + b"1, 53\n", "joins no two nodes of one graph"),
+        ("A", lambda c: c + b"0, 1\n", "joins no two nodes of one graph"),
+        ("A", lambda c: c + b"1, 52\n", "joins no two nodes of one graph"),
+        ("A", lambda c: c + b"1, 2, 3\n", "is '1, 2, 3' and not 2 whole numbers"),
+        ("graph_labels", lambda c: b"1\n" * 8, "does not hold two classes"),
+        ("graph_labels", lambda c: c + b"5\n", "has 9 rows"),
+        ("graph_indicator", lambda c: b"2\n" + c, "does not count the graphs from 1 on"),
+        ("graph_indicator", lambda c: c + b"10\n", "does not count the graphs from 1 on"),
+        ("graph_indicator", lambda c: c + b"7\n", "does not count the graphs from 1 on"),
     ],
 )
-def test_damaged_files_are_named(real_data, tmp_path, name, damage, words):
-    raw = tmp_path / "data" / "PROTEINS" / "raw"
-    raw.mkdir(parents=True)
-    for path in (real_data / "PROTEINS" / "raw").iterdir():
-        shutil.copyfile(path, raw / path.name)
-    damage(raw / f"PROTEINS_{name}.txt")
+def test_damaged_files_are_named(tmp_path, name, damage, words):
+    files = small_proteins()
+    files[f"PROTEINS_{name}.txt"] = damage(files[f"PROTEINS_{name}.txt"])
+    write(tmp_path / "data", SPECS["proteins"], files)
+    options = DataOptions("real", tmp_path / "data", tmp_path / "cache", "small")
     with pytest.raises(DataError, match=words):
-        load_dataset(SPECS["proteins"], DataOptions("real", tmp_path / "data", tmp_path / "cache"))
+        load_dataset(SPECS["proteins"], options)
+
+
+def test_it_reads_what_pyg_reads(tmp_path):
+    from torch_geometric.datasets import TUDataset
+
+    write(tmp_path, SPECS["proteins"], small_proteins())
+    options = DataOptions("real", tmp_path, tmp_path / "cache", "small")
+    ours = load_dataset(SPECS["proteins"], options)
+    theirs = TUDataset(str(tmp_path), "PROTEINS", use_node_attr=True)
+    assert ours.fingerprint == fingerprint(list(theirs))

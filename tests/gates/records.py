@@ -7,8 +7,23 @@ CLASS = {"device_name": "CPU X", "instruction_set": "AVX2", "threads": 1}
 TEST = "bench/test_a.py::test_a[w-global@0.5-seed0]"
 
 
-def record(*, seed=0, machine=None, ratio=1.0, missing=(), without=(), **values):
-    """A case's record; `missing` readings are unavailable, those in `without` are not there."""
+def record(
+    *,
+    seed=0,
+    machine=None,
+    ratio=1.0,
+    missing=(),
+    without=(),
+    off=(),
+    data="f" * 64,
+    higher_is_better=True,
+    **values,
+):
+    """A case's record.
+
+    `missing` readings are unavailable, those in `off` by the user's wish, those in `without` are
+    not there.
+    """
     numbers = {
         "parameters": 100,
         "nonzeros": 50,
@@ -22,7 +37,8 @@ def record(*, seed=0, machine=None, ratio=1.0, missing=(), without=(), **values)
         **values,
     }
     readings = {
-        name: unavailable("", "test", "no counter here") if name in missing
+        name: unavailable("", "test", "no counter here", switched_off=name in off)
+        if name in (*missing, *off)
         # What no gate looks at must not matter.
         else measured(value, "", "test")
         for name, value in (numbers | {"cpu_seconds": 0.1}).items()
@@ -31,9 +47,22 @@ def record(*, seed=0, machine=None, ratio=1.0, missing=(), without=(), **values)
     provenance = {
         "machine": machine or CLASS,
         "versions": {"torch": "2.13"},
-        "data": {"fingerprint": "f" * 64},
+        "data": {"fingerprint": data},
     }
-    return Record("w", "global@0.5", seed, "accuracy", readings, {}, {}, {}, provenance)
+    return Record(
+        "w",
+        "global@0.5",
+        seed,
+        "accuracy",
+        readings,
+        {},
+        {},
+        {},
+        provenance,
+        dataset="w",
+        source="real",
+        higher_is_better=higher_is_better,
+    )
 
 
 def baseline(*records, ratios=(0.995, 1.0, 1.0, 1.0, 1.005), **changed):

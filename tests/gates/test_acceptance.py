@@ -67,3 +67,30 @@ def test_a_ratio_that_scatters_is_pointed_at():
     assert not list(scattered(TEST, baseline()))
     wide = list(scattered(TEST, baseline(ratios=(1.0, 0.9, 0.95, 1.05, 1.1))))
     assert "cpu_ratio scatters by 7.9% from process to process" in wide[0]
+
+
+def test_ratios_of_other_data_are_taken_anew():
+    other = record(data="e" * 64)
+    assert unsettled(other, baseline())
+    new = accepted(TEST, [other] * 5, baseline(), "smoke")
+    assert new.data == "e" * 16
+    assert (new.workload, new.dataset, new.source) == ("w", "w", "real")
+
+
+def test_a_score_that_differs_from_process_to_process_is_not_accepted():
+    with pytest.raises(BaselineError, match="accuracy differs from process to process"):
+        accepted(TEST, [record(), record(accuracy=0.5)], baseline(), "smoke")
+
+
+@pytest.mark.parametrize(("heap_bytes", "kept"), [(10_100, 10_000), (11_000, 11_000)])
+def test_a_reading_near_the_old_one_stays_and_another_replaces_it(heap_bytes, kept):
+    new = accepted(TEST, [record(peak_heap_bytes=heap_bytes)] * 5, baseline(), "smoke")
+    assert new.machines[HERE].exact["peak_heap_bytes"] == kept
+
+
+@pytest.mark.parametrize(
+    ("ratio", "leaves"), [(2.0, False), (2.05, False), (1.0, True), (4.0, True)]
+)
+def test_a_ratio_is_held_against_its_own_baseline(ratio, leaves):
+    old = baseline(record(ratio=2.0), ratios=(1.99, 2.0, 2.0, 2.0, 2.01))
+    assert unsettled(record(ratio=ratio), old) == leaves

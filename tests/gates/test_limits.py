@@ -34,6 +34,13 @@ def test_another_class_of_machine_only_widens_a_limit():
     assert limit_of(METRICS["cpu_ratio"], {}) == 0.05
 
 
+def test_of_a_score_a_percentage_is_a_share_of_the_baseline():
+    share, points = (parse_limits({"score": written}, "") for written in ("5%", 0.05))
+    assert limit_of(SCORE, share, before=-200.0) == pytest.approx(10.0)
+    assert limit_of(SCORE, points, before=-200.0) == 0.05
+    assert limit_of(SCORE, parse_limits({"score": "1%"}, ""), before=200.0, elsewhere=True) == 10.0
+
+
 def test_settings_come_from_pyproject(tmp_path):
     assert read_settings(tmp_path).folder == tmp_path / "baselines"
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\n")

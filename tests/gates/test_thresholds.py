@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from gnnperf.gates.thresholds import (
@@ -18,7 +20,7 @@ def record(drop=0.0, ratio=2.0):
         "dense_bytes": 1000.0,
     }
     readings = {name: measured(value, "", "test") for name, value in values.items()}
-    return Record("w", "global@0.5", 0, "accuracy", readings, {}, {}, {}, {})
+    return Record("w", "global@0.5", 0, "accuracy", readings, {}, {}, {}, {}, "w", "real")
 
 
 @pytest.mark.parametrize("drop", [-0.1, 0.0, 0.0299, 0.03])
@@ -38,7 +40,7 @@ def test_a_drop_just_over_fails_with_one_sentence():
 def error(mae, twin=2.0):
     values = {"mae": mae, "twin_mae": twin, "mae_drop": mae - twin}
     readings = {name: measured(value, "target", "test") for name, value in values.items()}
-    return Record("w", "global@0.5", 0, "mae", readings, {}, {}, {}, {})
+    return replace(record(), metric="mae", readings=readings, higher_is_better=False)
 
 
 def test_of_an_error_a_drop_is_a_rise():

@@ -5,6 +5,7 @@ import pytest
 from gnnperf.meters.base import Meter, MeterError, beside
 from gnnperf.meters.cpu import CpuMeter
 from gnnperf.meters.energy.estimate import EstimateMeter
+from gnnperf.meters.registry import MeterOptions, meters
 from gnnperf.records import measured
 
 
@@ -131,3 +132,10 @@ def test_the_ratio_of_estimates_is_an_estimate(monkeypatch):
     monkeypatch.setattr(EstimateMeter, "window_seconds", 0.1)
     readings = beside([EstimateMeter(5)], lambda: spin(0.02), lambda: spin(0.02))
     assert readings["energy_estimate_ratio"].status == "estimated"
+
+
+def test_energy_that_the_user_did_not_want_is_marked_so():
+    readings = beside(meters("energy", MeterOptions("off", gpus=(0,))), int, int)
+    ratios = [readings["energy_ratio"], readings["gpu_energy_ratio"]]
+    assert all(reading.switched_off for reading in (*ratios, readings["energy_joules"]))
+    assert "leave out --gnnperf-energy off" in ratios[0].reason

@@ -129,7 +129,9 @@ def test_fewer_rounds_than_asked_for_are_no_reading():
     pair = Pair(sleep(0), sleep(0), rounds=5, warmup_rounds=1)
     pair.before(), pair(), pair.after()
     for reading in pair.readings().values():
-        assert (reading.status, reading.reason) == ("unavailable", "measuring is switched off")
+        assert reading.status == "unavailable"
+        assert reading.reason == "measuring is switched off; pytest-benchmark does it"
+        assert reading.switched_off
 
 
 def test_device_work_is_waited_for():
@@ -207,6 +209,8 @@ def test_the_interval_is_the_sign_tests():
     # Binomial(120, 1/2): P(X <= 48) = 0.0176, P(X <= 49) = 0.0271 > 0.025.
     assert median_interval(list(range(1, 121))) == (49, 72)
     assert median_interval([1, 2, 3]) == (1, 3)
+    # Binomial(1001, 1/2): P(X <= 469) = 0.02499, P(X <= 470) = 0.0289 > 0.025.
+    assert median_interval(range(1, 1002)) == (470, 532)
 
 
 @pytest.mark.parametrize("n", [999, 1001, 1_000_000])

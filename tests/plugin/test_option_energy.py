@@ -61,11 +61,19 @@ def test_off(run):
     result.stdout.fnmatch_lines(["*unavailable *energy is switched off; leave out *"])
 
 
-@pytest.mark.parametrize("watts", ["0", "-3", "inf", "nan"])
+@pytest.mark.parametrize(
+    "watts", ["0", "-3", "inf", "nan", "1000.1", "1e308", "ten", "", "\u0663", "9" * 5000]
+)
 def test_no_power_is_refused(run, watts):
     result = run(f"--gnnperf-core-watts={watts}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"*--gnnperf-core-watts {watts}: name a power above zero"])
+    sentence = "ERROR: --gnnperf-core-watts '*': name a power above zero, 1000 watts at most"
+    result.stderr.fnmatch_lines([sentence])
+
+
+@pytest.mark.parametrize("watts", ["1e-9", "1000"])
+def test_a_power_is_taken(run, watts):
+    assert run(f"--gnnperf-core-watts={watts}", "--collect-only").ret == pytest.ExitCode.OK
 
 
 def test_an_unknown_mode_is_refused(run):
@@ -143,6 +151,8 @@ def test_under_xdist_they_are_refused(pytester):
 INTERRUPTED = """
 import os, signal, threading
 
+# A shell script's background jobs are born deaf to Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 calls = []
 
 def work():

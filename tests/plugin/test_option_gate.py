@@ -98,7 +98,10 @@ def test_a_selection_judges_only_what_ran(project, pytester, selection):
     project("--gnnperf-gate", *selection).assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize("changed", [{"presets": ("paper",)}, {"workload": "cora_node-spline"}])
+REAL = {"workload": "cora_node-spline", "source": "real"}
+
+
+@pytest.mark.parametrize("changed", [{"presets": ("paper",)}, REAL])
 def test_cases_of_another_preset_or_other_data_are_not_missed(project, pytester, changed):
     accept(project, pytester)
     gone_too(pytester, LOST, **changed)
@@ -119,6 +122,30 @@ def test_new_cases_are_listed_and_fail_only_strictly(project, pytester):
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["new: *there is no baseline; accept one with --gnnperf-accept"])
     project("--gnnperf-gate=strict", "test_project.py").assert_outcomes(failed=1)
+
+
+def test_other_data_is_said_and_fails_only_strictly(project, pytester):
+    case = accept(project, pytester, stored_bytes=1)
+    write_cases(pytester.path / "baselines", {TEST: replace(case, data="0" * 16)})
+    result = project("--gnnperf-gate")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "new data: *: the data is another, so that nothing is compared: synthetic cora_node *",
+            "gate: 1 new data",
+        ]
+    )
+    project("--gnnperf-gate=strict").assert_outcomes(failed=1)
+
+
+def test_a_ratio_that_is_not_measured_is_said_and_fails_only_strictly(project, pytester):
+    accept(project, pytester)
+    result = project("--gnnperf-gate", "--benchmark-disable")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["cpu_ratio is not gated: it is unavailable (measuring is *"])
+    result = project("--gnnperf-gate=strict", "--benchmark-disable")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["gone: *cpu_ratio was measured for the baseline, and now it is *"])
 
 
 def test_a_marker_sets_a_limit(project, pytester):
@@ -152,7 +179,7 @@ def test_a_wrong_marker_is_refused_with_or_without_a_gate(pytester, limits, sent
         (["--gnnperf-gate", "-n1"], None, "*--gnnperf-gate under pytest-xdist is refused*"),
         (["--gnnperf-gate", "--gnnperf-baselines=no"], None, "*no: there is no such folder; *"),
         (["--gnnperf-gate"], "<<<<<<< HEAD\n", "*w.json: line 1 is a conflict marker *"),
-        (["--gnnperf-gate"], '{"schema": 99}', "*w.json: schema 99, and this gnnperf reads 1; *"),
+        (["--gnnperf-gate"], '{"schema": 99}', "*w.json: schema 99, and this gnnperf reads 2; *"),
         (["--gnnperf-gate"], '{"schema": NaN}', "*NaN is no value to compare with*"),
         (["--gnnperf-accept"], '{"a": 1, "a": 2}', "*'a' stands there twice*"),
         (["--gnnperf-gate", "--benchmark-min-rounds=0"], None, "*must be at least 1*"),

@@ -34,14 +34,32 @@ def test_seeds_of_the_marker_stay(project, pytester):
 
 
 @pytest.mark.parametrize(
-    "seeds", ["", "one", "-1", "0,,1", "2..1", "0..1000", "0..99999999999999999999", str(1 << 32)]
+    "seeds",
+    [
+        "",
+        "one",
+        "-1",
+        "0,,1",
+        "2..1",
+        "0..1000",
+        "0..99999999999999999999",
+        str(1 << 32),
+        "\u0663",
+        "\udcff",
+    ],
 )
 def test_nonsense_is_refused(project, seeds):
     result = project(f"--gnnperf-seeds={seeds}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
-        [f"ERROR: --gnnperf-seeds '{seeds}' is no list like 0,1,2 or 0..9*"]
+        [f"ERROR: --gnnperf-seeds {seeds!r} is no list like 0,1,2 or 0..9*"]
     )
+
+
+def test_nonsense_is_cut(project):
+    result = project(f"--gnnperf-seeds={'9' * 5000}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: --gnnperf-seeds '{'9' * 37}...' is no list *"])
 
 
 def test_a_case_over_seeds_gets_all_of_them(project, pytester):

@@ -164,6 +164,15 @@ def test_settings_that_there_are_none_of_are_refused(pytester, shared_cache, set
         ({"0.weight": torch.zeros(1)}, "checkpoint *ready.pt does not fit the workload's model: *"),
         ([1, 2], "checkpoint *ready.pt does not fit the workload's model: *"),
         (torch.nn.Linear(2, 2), "checkpoint *ready.pt is no state_dict file (*"),
+        (
+            {
+                "0.bias": torch.full((16,), 7.0),
+                "0.weight": torch.zeros(16, 8).fill_diagonal_(float("nan")),
+                "2.weight": torch.zeros(2, 16),
+                "2.bias": torch.zeros(2),
+            },
+            "checkpoint *ready.pt: 8 of 128 values of 0.weight are NaN or infinite, and *",
+        ),
     ],
 )
 def test_a_wrong_checkpoint_is_refused(pytester, shared_cache, state, sentence):

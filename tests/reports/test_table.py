@@ -25,7 +25,7 @@ RECORD = Record(
         "cpu_ratio": unavailable("ratio", "", "measuring is switched off"),
         "cpu_seconds": unavailable("seconds", "", "measuring is switched off"),
     },
-    {}, {}, {}, {},
+    {}, {}, {}, {}, "cora_node", "real",
 )  # fmt: skip
 
 
@@ -35,6 +35,28 @@ def test_a_row_a_case():
         "cora_node-spline-global@0.9-seed0", "0.892", "accuracy", "-0.002", "0.328",
         "24.5", "kB", "11.41x", "unavailable",
     ]  # fmt: skip
+
+
+def test_the_epoch_that_a_training_kept_stands_in_the_table():
+    def trained(best, **finetune):
+        epochs = {
+            "training_best_epoch": measured(best, "count", ""),
+            "training_epochs": measured(50, "count", ""),
+        }
+        return replace(RECORD, readings={**RECORD.readings, **epochs}, finetune=finetune)
+
+    records = [
+        RECORD,
+        trained(12),
+        trained(0, kept="start"),
+        trained(0, kept="calibration sufficed"),
+    ]
+    head, _, *rows = case_table(records).splitlines()
+    assert head.rstrip().endswith("epoch kept")
+    assert [row[head.index("epoch kept") :].strip() for row in rows] == [
+        "-", "12 of 50", "0 of 50, start", "0 of 50, calibration sufficed",
+    ]  # fmt: skip
+    assert "epoch kept" not in case_table([RECORD])
 
 
 def test_each_reason_once():

@@ -68,7 +68,7 @@ def test_the_drop_of_an_error_is_its_rise(spline_base, mine, drop):
     scores = [{"mae": mine, "train_mean": 3.0, "r2": 0.5}, {"mae": 1.0, "train_mean": 3.0}]
     readings = score_readings(compress(replace(spline_base, task=Twice(scores)), "global@0.5"))
     assert readings["mae_drop"].value == drop
-    assert readings["mae_drop"].source == "case's mae less the twin's, test part"
+    assert readings["mae_drop"].source.startswith("how much worse than the twin's mae")
     units = {name: readings[name].unit for name in ("mae", "twin_mae", "mae_drop", "train_mean")}
     assert set(units.values()) == {"target"}
     assert readings["r2"].unit == "fraction"

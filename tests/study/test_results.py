@@ -13,6 +13,7 @@ from gnnperf.recipes import compress
 from gnnperf.records import Record, measured
 from gnnperf.study import results
 from gnnperf.study.results import Result, finished, record_decides
+from gnnperf.system.files import FileError
 from gnnperf.system.machine import describe_machine
 from gnnperf.system.store import read_checked, write_checked
 
@@ -29,7 +30,8 @@ DECIDES = {
 def result(value=0.5):
     readings = {"accuracy": measured(value, "fraction", "test")}
     return Result(
-        Record("a-b", "global@0.5/x", 0, "accuracy", readings, {}, {}, {}, {}), (0.1, 0.2)
+        Record("a-b", "global@0.5/x", 0, "accuracy", readings, {}, {}, {}, {}, "a", "real"),
+        (0.1, 0.2),
     )
 
 
@@ -134,7 +136,7 @@ def test_another_recipes_record_is_not_taken(tmp_path):
 
 def test_what_cannot_be_kept_is_a_result_all_the_same(tmp_path, monkeypatch):
     def full(path, content):
-        raise OSError(28, "No space left on device", str(path))
+        raise FileError("No space left on device")
 
     notes = []
     monkeypatch.setattr(results, "write_checked", full)
@@ -163,7 +165,7 @@ def test_two_runs_measure_one_at_a_time_and_say_what_they_wait_for(tmp_path):
     for run in runs:
         run.join()
     assert most == [1, 1]
-    assert announced == ["waits for another run that measures, and shares this store"]
+    assert announced == ["waits for another run that measures on this machine"]
     assert len(list(tmp_path.rglob("*.result"))) == 2
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
-from gnnperf import GraphClassification, OwnDataset
+from gnnperf import GraphClassification, OwnDataset, codec
 from gnnperf.codec import same_state
 from gnnperf.datasets import DataOptions
 from gnnperf.errors import GnnperfError
@@ -86,6 +86,36 @@ def test_a_damaged_checkpoint_is_trained_again(tmp_path, quick):
     with pytest.warns(UserWarning, match="is damaged and is trained again"):
         bench(tmp_path).trained("cora_node-spline", 0)
     assert path.stat().st_size == len(whole)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("suffix", ["pt", "gnnz"])
+def test_a_checkpoint_with_a_weight_that_is_no_number_is_refused(
+    tmp_path, quick, monkeypatch, bad, suffix
+):
+    path = tmp_path / f"weights.{suffix}"
+    state = bench(tmp_path).trained("cora_node-spline", 0).model.state_dict()
+    state["conv2.bias"][3] = bad
+    codec.save(state, path) if suffix == "gnnz" else torch.save(state, path)
+    monkeypatch.setitem(WORKLOADS, "cora_node-spline", replace(quick, checkpoint=path))
+    with pytest.raises(
+        GnnperfError, match=r"^checkpoint .*weights\.\w+: 1 of 7 values of conv2\.bias"
+    ):
+        bench(tmp_path).trained("cora_node-spline", 0)
+    assert len(checkpoints(tmp_path)) == 1
+
+
+def test_a_training_that_left_no_numbers_is_refused_now_and_from_the_cache(
+    tmp_path, quick, monkeypatch
+):
+    lost = replace(quick, train=replace(quick.train, learning_rate=1e39))
+    monkeypatch.setitem(WORKLOADS, "cora_node-spline", lost)
+    for _ in range(2):
+        with pytest.raises(
+            GnnperfError, match=r"-spline, seed 0: .* are NaN or infinite in the dense model"
+        ):
+            bench(tmp_path).trained("cora_node-spline", 0)
+    assert len(checkpoints(tmp_path)) == 1
 
 
 def test_the_source_of_the_data_is_in_the_name(tmp_path, quick):

@@ -26,6 +26,11 @@ def test_any_flipped_bit_is_seen(tmp_path, at):
         read_checked(tmp_path / "a")
 
 
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(DamagedFileError, match="cannot be read"):
+        read_checked(tmp_path)
+
+
 def test_a_file_that_is_absent_is_no_damaged_one(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_checked(tmp_path / "a")

@@ -57,15 +57,15 @@ class GradualPruning:
         hold_masks(model)
 
 
-def prune_gradually(trained: Trained, recipe: str, sparsity: float) -> Compressed:
+def prune_gradually(trained: Trained, sparsity: float) -> Compressed:
     """Train the base on with its fine-tuning settings while the sparsity grows to `sparsity`.
 
     Only epochs at full sparsity compete for the best on validation. Raises RecipeError when no
     weight would go.
     """
-    weights = weights_to_prune(trained, recipe)
+    weights = weights_to_prune(trained)
     planned = coverage_of(global_masks(weights, sparsity))
-    require_removal(trained, recipe, sparsity, planned)
+    require_removal(trained, sparsity, planned)
     model = deepcopy(trained.model)
     attach_masks(model, {n: torch.ones_like(w, dtype=torch.bool) for n, w in weights.items()})
     settings = trained.finetune
@@ -81,9 +81,8 @@ def prune_gradually(trained: Trained, recipe: str, sparsity: float) -> Compresse
     )
     return Compressed(
         trained,
-        recipe,
         model,
         coverage_of(masks_of(model)),
         finetuned=report,
-        readings=training_readings(trained, report),
+        readings=training_readings(trained, report, model),
     )

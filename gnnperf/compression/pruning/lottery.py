@@ -91,18 +91,17 @@ def round_sparsity(ticket: Ticket, number: int) -> float:
     return 1 - kept
 
 
-def lottery_ticket(trained: Trained, recipe: str, ticket: Ticket) -> Compressed:
+def lottery_ticket(trained: Trained, ticket: Ticket) -> Compressed:
     """Find the ticket's masks and train what they leave from where it began.
 
     The dense base is the first training, and all others have its settings, for as many epochs as
     the rewinding leaves. Raises RecipeError when no weight would go, when the base was not trained
     here, or when it was for no more epochs than are to be rewound to.
     """
-    weights = weights_to_prune(trained, recipe)
-    require_removal(
-        trained, recipe, ticket.sparsity, coverage_of(global_masks(weights, ticket.sparsity))
-    )
-    _require_rewindable(trained, recipe, ticket)
+    weights = weights_to_prune(trained)
+    planned = coverage_of(global_masks(weights, ticket.sparsity))
+    require_removal(trained, ticket.sparsity, planned)
+    _require_rewindable(trained, ticket)
     start = _start(trained, ticket.rewind, trained.seed)
     masks = _masks(trained, ticket, start)
     if ticket.control == "random-mask":
@@ -110,19 +109,19 @@ def lottery_ticket(trained: Trained, recipe: str, ticket: Ticket) -> Compressed:
     if ticket.control == "random-init":
         start = _start(trained, ticket.rewind, trained.seed + _REDRAWN)
     model, report = _train(trained, ticket, start, masks)
-    readings = training_readings(trained, report)
-    return Compressed(trained, recipe, model, coverage_of(masks), readings=readings)
+    readings = training_readings(trained, report, model)
+    return Compressed(trained, model, coverage_of(masks), readings=readings)
 
 
-def _require_rewindable(trained: Trained, recipe: str, ticket: Ticket) -> None:
+def _require_rewindable(trained: Trained, ticket: Ticket) -> None:
     if trained.report.epochs == 0:
         raise RecipeError(
-            f"recipe {recipe}: {trained.workload} came ready trained from a file, so that its "
+            f"{trained.workload} came ready trained from a file, so that its "
             "initial weights are not known; register it without a checkpoint"
         )
     if ticket.rewind >= trained.train.epochs:
         raise RecipeError(
-            f"recipe {recipe}: rewind={ticket.rewind} leaves none of the {trained.train.epochs} "
+            f"rewind={ticket.rewind} leaves none of the {trained.train.epochs} "
             f"epochs of {trained.workload} to train; rewind to an earlier one"
         )
 

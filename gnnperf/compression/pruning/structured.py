@@ -1,144 +1,164 @@
 """Structured pruning: whole hidden channels go, and what is left is a smaller dense model.
 
-Models say which dimensions share channels. Torch-Pruning finds that out by tracing, and guesses
-at parameters that are in no layer of torch's: its 1.6.1 shrinks GNNNet and GIN to what is made of
-them here, and leaves SplineNet whole without a word.
+Which entries of which weights are one channel is found by following one forward
+(`gnnperf.compression.pruning.channels`), or said by the model's `channel_groups()`. Either way the
+narrowed model has to compute what the full one does with those channels at zero, or it is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from copy import deepcopy
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch_geometric.data import Data
 
 from gnnperf.compression.compressed import Changed, Compressed, RecipeError
+from gnnperf.compression.pruning.channels.groups import Channels, declared, found, tensors_of
+from gnnperf.compression.pruning.channels.guard import disagreement, one_line
+from gnnperf.compression.pruning.channels.shrink import masked, shrunk, staying
+from gnnperf.compression.pruning.channels.trace import Traced, traced
 from gnnperf.models.channels import Group
-from gnnperf.training import Trained
+from gnnperf.training import Parts, Trained
+
+_REMEDY = "name its channels in a method channel_groups(), as in gnnperf.models.channels"
 
 
-def narrow(trained: Trained, recipe: str, sparsity: float) -> Compressed:
-    """Remove round(sparsity * width) channels of every group of the model, the least first.
+def narrow(trained: Trained, sparsity: float) -> Compressed:
+    """Remove round(sparsity * width) channels of every group, the least first, and never all.
 
-    A channel counts as much as the L2 norm of all weights that write or read it. The model says
-    by `channel_groups()` which dimensions share channels (`gnnperf.models.channels`). Raises
-    RecipeError for one that does not, for a group that would vanish, and where no channel would go.
+    A channel counts as much as the L2 norm of all weights that write or read it. Raises
+    RecipeError where `narrowed` does, in its words.
     """
-    groups = _groups(trained, recipe)
-    widths = [width_of(trained.model, group) for group in groups]
-    _require_some_left(trained, recipe, sparsity, groups, widths)
-    kept = [
-        _strongest(importance(trained.model, group), width - round(sparsity * width))
-        for group, width in zip(groups, widths, strict=True)
-    ]
-    model = shrunk(trained.model, groups, kept)
-    small = dict(model.named_parameters())
-    touched = {name for group in groups for name, _ in group}
+    try:
+        model = narrowed(trained.model, sparsity, *_batches(trained.parts))
+    except RecipeError as error:
+        raise RecipeError(f"{trained.workload}: {error}") from None
+    small = tensors_of(model)
     coverage = {
         name: Changed(parameter.numel() - small[name].numel(), parameter.numel())
         for name, parameter in trained.model.named_parameters()
-        if name in touched
+        if parameter.numel() > small[name].numel() or sparsity == 0
     }
-    return Compressed(trained, recipe, model, coverage)
+    return Compressed(trained, model, coverage)
 
 
-def _groups(trained: Trained, recipe: str) -> Sequence[Group]:
-    declared: Callable[[], Sequence[Group]] | None = getattr(trained.model, "channel_groups", None)
-    groups = [] if declared is None else declared()
-    if not groups:
-        raise RecipeError(
-            f"recipe {recipe}: the model of {trained.workload} does not say which of its hidden "
-            "channels can go; give it a method channel_groups(), as in gnnperf.models.channels"
+def _batches(parts: Parts) -> tuple[Mapping[bool, Data], Sequence[Data]]:
+    """What to follow channels on, by whether it is for training, and what to check on."""
+    held_out = [*parts.validation, *parts.test]
+    follow = {False: [*parts.train, *held_out][0]}
+    if parts.train:
+        # Training may use what inference does not.
+        follow[True] = parts.train[0]
+    return follow, (held_out or parts.train)[:2]
+
+
+def narrowed(
+    model: nn.Module, sparsity: float, follow: Mapping[bool, Data], checks: Sequence[Data]
+) -> nn.Module:
+    """A copy without the least important channels of each group.
+
+    The groups are those of `model.channel_groups()` if there is such a method, else those that one
+    forward shows; of the latter, any that do not hold up when they alone are narrowed stay whole.
+
+    Args:
+        model: in eval mode.
+        sparsity: share of each group's channels, in [0, 1).
+        follow: batches to find channels on, by whether the model trains on it.
+        checks: batches on which the copy has to compute what the model does with these channels
+            at zero.
+
+    A group keeps at least one channel. Raises RecipeError where there is no group or none holds up,
+    where all channels of the widest would go, and where no channel would.
+    """
+    named: Callable[[], Sequence[Group]] | None = getattr(model, "channel_groups", None)
+    if named is not None:
+        groups, trace, remedy = (
+            _named(model, named()),
+            None,
+            "mend its channel_groups(), or drop it",
         )
-    state = trained.model.state_dict()
-    for group in groups:
-        width = None
-        for name, dim in group:
-            if name not in state or dim >= state[name].dim():
-                raise RecipeError(
-                    f"recipe {recipe}: channel_groups() of {trained.workload} names dimension "
-                    f"{dim} of {name}, and there is none; the model has {', '.join(state)}"
-                )
-            width = width or state[name].size(dim)
-            if state[name].size(dim) % width:
-                raise RecipeError(
-                    f"recipe {recipe}: channel_groups() of {trained.workload} puts dimension {dim} "
-                    f"of {name} with {state[name].size(dim)} entries into a group of {width} "
-                    f"channels ({group[0][0]}); it has to be a multiple"
-                )
+    else:
+        trace, remedy = _traced(model, follow), _REMEDY
+        groups = _found(model, trace)
+    _require_some_left(sparsity, groups)
+    narrow, complaint = _checked(model, sparsity, groups, trace, checks)
+    if complaint is not None and trace is not None:
+        alone = {
+            group: _checked(model, sparsity, [group], trace, checks[:1])[1] for group in groups
+        }
+        groups = [group for group in groups if alone[group] is None]
+        if any(_removed(sparsity, group.width) for group in groups):
+            narrow, complaint = _checked(model, sparsity, groups, trace, checks)
+    if complaint is not None:
+        raise RecipeError(f"the narrowed model is wrong, {complaint}; {remedy}")
+    return narrow
+
+
+def _traced(model: nn.Module, follow: Mapping[bool, Data]) -> Traced:
+    try:
+        return traced(model, follow)
+    except Exception as error:  # whatever a model raises
+        raise RecipeError(
+            f"its channels cannot be followed through a forward ({one_line(error)}); {_REMEDY}"
+        ) from error
+
+
+def _found(model: nn.Module, trace: Traced) -> list[Channels]:
+    groups = found(trace, model)
+    if not groups:
+        unknown = ", ".join(trace.unknown)
+        because = f" (what {unknown} does to them is not known)" if unknown else ""
+        raise RecipeError(
+            f"none of the model's channels was found to be free to go{because}; {_REMEDY}"
+        )
     return groups
 
 
-def _require_some_left(
-    trained: Trained,
-    recipe: str,
-    sparsity: float,
-    groups: Sequence[Group],
-    widths: Sequence[int],
-) -> None:
-    removed = [round(sparsity * width) for width in widths]
-    limit = 1 - 0.5 / min(widths)
-    for group, width, gone in zip(groups, widths, removed, strict=True):
-        if gone >= width:
-            raise RecipeError(
-                f"recipe {recipe}: all {width} channels of {group[0][0]} of {trained.workload} "
-                f"would go, and with them the layer; ask for less than {limit:g}"
-            )
-    if sparsity > 0 and not any(removed):
+def _named(model: nn.Module, groups: Sequence[Group]) -> list[Channels]:
+    if not groups:
+        raise RecipeError(f"its channel_groups() names none; {_REMEDY}, or leave it out")
+    try:
+        return declared(groups, model)
+    except ValueError as error:
+        raise RecipeError(f"its channel_groups() {error}") from None
+
+
+def _removed(sparsity: float, width: int) -> int:
+    return min(round(sparsity * width), width - 1)
+
+
+def _require_some_left(sparsity: float, groups: Sequence[Channels]) -> None:
+    widest = max(groups, key=lambda group: group.width)
+    if round(sparsity * widest.width) >= widest.width:
         raise RecipeError(
-            f"recipe {recipe}: {sparsity:g} removes none of at most {max(widths)} channels a layer "
-            f"of {trained.workload}; raise it, or ask for 0"
+            f"all {widest.width} channels of {widest.name} would go, and with them the layer; ask "
+            f"for less than {1 - 0.5 / widest.width:g}"
+        )
+    if sparsity > 0 and not _removed(sparsity, widest.width):
+        raise RecipeError(
+            f"{sparsity:g} removes none of at most {widest.width} channels a layer; raise it, or "
+            "ask for 0"
         )
 
 
-def width_of(model: nn.Module, group: Group) -> int:
-    """How many channels a group has: the entries of its first dimension."""
-    name, dim = group[0]
-    return int(model.state_dict()[name].size(dim))
-
-
-def importance(model: nn.Module, group: Group) -> Tensor:
-    """L2 norm of all weights of each channel [width]; biases and normalisation do not count."""
-    width = width_of(model, group)
-    state = model.state_dict()
-    squares = [
-        state[name].movedim(dim, 0).flatten(1).square().sum(1).view(-1, width).sum(0)
-        for name, dim in group
-        if state[name].dim() >= 2
+def _checked(
+    model: nn.Module,
+    sparsity: float,
+    groups: Sequence[Channels],
+    trace: Traced | None,
+    checks: Sequence[Data],
+) -> tuple[nn.Module, str | None]:
+    """The narrowed model and what is wrong with it."""
+    kept = [
+        _strongest(group.importance(model), group.width - _removed(sparsity, group.width))
+        for group in groups
     ]
-    return torch.stack(squares).sum(0).sqrt()
+    places = staying(model, groups, kept)
+    small = shrunk(model, places, trace)
+    return small, disagreement(small, masked(model, small, places, trace), checks)
 
 
 def _strongest(strength: Tensor, count: int) -> Tensor:
     """Indices, ascending, of the `count` largest; of equal ones the first go."""
     return torch.sort(strength, stable=True).indices[len(strength) - count :].sort().values
-
-
-def shrunk(model: nn.Module, groups: Sequence[Group], kept: Sequence[Tensor]) -> nn.Module:
-    """A smaller copy with the channels `kept` [int64 indices, one tensor a group] alone.
-
-    It computes what the model would with the other channels at zero.
-    """
-    small = deepcopy(model)
-    for group, channels in zip(groups, kept, strict=True):
-        width = width_of(model, group)
-        for name, dim in group:
-            owner, _, leaf = name.rpartition(".")
-            module = small.get_submodule(owner)
-            value: Tensor = getattr(module, leaf).detach()
-            first = torch.arange(0, value.size(dim), width, device=value.device)
-            value = value.index_select(dim, (first.unsqueeze(1) + channels).flatten())
-            setattr(module, leaf, nn.Parameter(value) if leaf in module._parameters else value)
-    for module in small.modules():
-        _note_sizes(module)
-    return small
-
-
-def _note_sizes(module: nn.Module) -> None:
-    """Let torch's layers know their new shapes."""
-    if isinstance(module, nn.Linear):
-        module.out_features, module.in_features = module.weight.shape
-    elif isinstance(module, _BatchNorm):
-        module.num_features = len(module.weight)

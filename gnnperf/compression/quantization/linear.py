@@ -13,7 +13,7 @@ from gnnperf.codec import QuantizedTensor
 from gnnperf.compression.quantization.fake_quantize import Codes, FakeQuantize
 from gnnperf.compression.quantization.integer import affine_matmul
 
-# Sums of whole numbers below it are exact in float32, in any order.
+# Sums of whole numbers up to it are exact in float32, in any order.
 EXACT_FLOAT32 = 2**24
 
 
@@ -44,10 +44,7 @@ class QuantizedLinear(nn.Module):
         else:
             left, left_grid = self.input.levels(values)
             right, right_grid = self.kernel.levels(self.weight)
-            reach = (2**left_grid.bits - 1) * (2**right_grid.bits - 1) * values.size(-1)
-            if reach >= EXACT_FLOAT32:
-                left, right = left.double(), right.double()
-            whole = functional.linear(left, right).to(values.dtype)
+            whole = exact_product(left, right, left_grid.bits + right_grid.bits)
             product = rescaled(whole, left_grid.scale * right_grid.scale, self.bias)
         rounded: Tensor = self.output(product)
         return rounded
@@ -120,6 +117,21 @@ class IntegerLinear(nn.Module):
 def _of_channels(value: Tensor) -> Any:
     """A number for all channels, or a tensor [out] of one [out, 1]."""
     return value.item() if value.dim() == 0 else value.view(-1)
+
+
+def exact_product(left: Tensor, right: Tensor, bits: int) -> Tensor:
+    """Whole numbers, as floats, [..., in] times [out, in] transposed: exact, of left's dtype.
+
+    In float64 where a sum could leave what float32 holds.
+
+    Args:
+        left, right: whole numbers.
+        bits: together; the product of two of them is below 2^bits in magnitude.
+    """
+    dtype = left.dtype
+    if 2**bits * left.size(-1) > EXACT_FLOAT32:
+        left, right = left.double(), right.double()
+    return functional.linear(left, right).to(dtype)
 
 
 def rescaled(whole: Tensor, scale: Tensor | float, bias: Tensor | None) -> Tensor:

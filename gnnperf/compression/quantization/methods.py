@@ -18,6 +18,7 @@ from gnnperf.compression.quantization.gradients import GRADIENTS
 from gnnperf.compression.quantization.observers import RANGES
 from gnnperf.compression.quantization.protection import Protection, with_degree_shares
 from gnnperf.compression.quantization.quantize import calibrate, quantized
+from gnnperf.compression.retraining import training_readings
 from gnnperf.training import FitReport, Trained, TrainSettings, fit_cached
 
 CONFIGURATIONS = tuple("-".join(pair) for pair in product(GRADIENTS, RANGES))
@@ -25,20 +26,38 @@ DEFAULT_CONFIGURATION = "gc-per"
 ABOUT_ARGUMENT = (
     f"int2 to int8, perhaps with :{'|'.join(CONFIGURATIONS)}; without, {DEFAULT_CONFIGURATION}"
 )
+TRAINED = "trained"
+ABOUT_TRAINING = (
+    f"{ABOUT_ARGUMENT}; perhaps with {TRAINED}, as in int8:gc-abs,{TRAINED}: the calibrated start "
+    "does not compete with what trained"
+)
+CALIBRATED = "calibration sufficed"
+"""What it means that quantization-aware training kept the weights it began with."""
 # Below it noise of one step is so large that more of the range and more nodes are given up.
 FEW_BITS = 4
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """A recipe's argument, `int8` or `int8:ste-mom`."""
+    """A recipe's argument, `int8` or `int8:ste-mom,trained`.
+
+    Attributes:
+        bits: 2 to 8.
+        name: one of CONFIGURATIONS.
+        trained: whether the calibrated start may not be kept, however good it is on validation.
+    """
 
     bits: int
     name: str = DEFAULT_CONFIGURATION
+    trained: bool = False
 
     def __str__(self) -> str:
         """Canonical: the default configuration is left out."""
-        return f"int{self.bits}" + f":{self.name}" * (self.name != DEFAULT_CONFIGURATION)
+        options = [
+            *([self.name] if self.name != DEFAULT_CONFIGURATION else []),
+            *([TRAINED] if self.trained else []),
+        ]
+        return f"int{self.bits}" + (f":{','.join(options)}" if options else "")
 
     def quantizers(self) -> QuantizerSettings:
         """Settings of all quantizers; percentiles cut off 1 % at 4 bits and fewer, else 0.1 %."""
@@ -49,28 +68,38 @@ class Configuration:
 
 def parse_configuration(text: str) -> Configuration:
     """Read `int8` or `int8:gc-per`; raises ValueError for other bits or configurations."""
-    match = re.fullmatch(r"int([2-8])(?::([a-z-]+))?", text)
-    if match is None or match[2] not in (None, *CONFIGURATIONS):
+    configuration = parse_training(text)
+    if configuration.trained:
         raise ValueError
-    return Configuration(int(match[1]), match[2] or DEFAULT_CONFIGURATION)
+    return configuration
 
 
-def quantize_after_training(
-    trained: Trained, recipe: str, configuration: Configuration
-) -> Compressed:
+def parse_training(text: str) -> Configuration:
+    """The same, in which `trained` may stand too, as in `int8:gc-per,trained`."""
+    match = re.fullmatch(r"int([2-8])(?::(.+))?", text)
+    if match is None:
+        raise ValueError
+    options = match[2].split(",") if match[2] else []
+    names = [option for option in options if option != TRAINED] or [DEFAULT_CONFIGURATION]
+    if len(names) > 1 or names[0] not in CONFIGURATIONS or options.count(TRAINED) > 1:
+        raise ValueError
+    return Configuration(int(match[1]), names[0], TRAINED in options)
+
+
+def quantize_after_training(trained: Trained, configuration: Configuration) -> Compressed:
     """Learn the ranges from the training part, and change no weight."""
     model, coverage = quantized(trained.model, trained.parts.train[0], configuration.quantizers())
     calibrate(model, trained.parts.train)
-    return _compressed(trained, recipe, model, coverage)
+    return _compressed(trained, model, coverage)
 
 
 def train_quantized(
-    trained: Trained, recipe: str, configuration: Configuration, spare_nodes: bool = False
+    trained: Trained, configuration: Configuration, spare_nodes: bool = False
 ) -> Compressed:
     """Train the quantized model on from the calibrated base, ranges and weights together.
 
-    The calibrated base competes with every epoch on validation. `spare_nodes` adds Degree-Quant's
-    protection.
+    The calibrated base competes with every epoch on validation, unless what trained is to be kept.
+    `spare_nodes` adds Degree-Quant's protection.
     """
     model, coverage, train = ready_to_train(trained, configuration, spare_nodes)
     report = fit_cached(
@@ -78,9 +107,9 @@ def train_quantized(
         model,
         training_settings(trained, configuration.bits),
         by=__name__,
-        keep_start=True,
+        keep_start=not configuration.trained,
     )
-    return _compressed(trained, recipe, model, coverage, report)
+    return _compressed(trained, model, coverage, report)
 
 
 def training_settings(trained: Trained, bits: int) -> TrainSettings:
@@ -109,14 +138,13 @@ def protection(bits: int) -> Protection:
     return Protection(low=0.1 if bits <= FEW_BITS else 0.0, change=0.1)
 
 
-def train_protected(trained: Trained, recipe: str, configuration: Configuration) -> Compressed:
+def train_protected(trained: Trained, configuration: Configuration) -> Compressed:
     """`train_quantized` with Degree-Quant's protection."""
-    return train_quantized(trained, recipe, configuration, spare_nodes=True)
+    return train_quantized(trained, configuration, spare_nodes=True)
 
 
 def _compressed(
     trained: Trained,
-    recipe: str,
     model: nn.Module,
     coverage: Coverage,
     report: FitReport | None = None,
@@ -124,10 +152,13 @@ def _compressed(
     deployed = export(model)
     return Compressed(
         trained,
-        recipe,
         model,
         coverage,
         report,
         deployed,
-        agreement_readings(model, deployed, trained.parts.test),
+        {
+            **({} if report is None else training_readings(trained, report, start=CALIBRATED)),
+            **agreement_readings(model, deployed, trained.parts.test),
+        },
+        start=CALIBRATED,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -20,18 +21,34 @@ def linears(model: nn.Module) -> dict[str, nn.Module]:
     return {name: part for name, part in model.named_modules() if isinstance(part, LINEARS)}
 
 
-@torch.no_grad()
-def called(model: nn.Module, parts: Iterable[nn.Module], batch: Data) -> set[nn.Module]:
-    """Which of the parts one forward in eval mode calls; the model's mode is given back."""
-    seen: set[nn.Module] = set()
-    hooks = [part.register_forward_hook(lambda part, *_: seen.add(part)) for part in parts]
+@contextmanager
+def watching(
+    model: nn.Module, parts: Mapping[str, nn.Module], note: Callable[..., None]
+) -> Iterator[None]:
+    """Inside, the model is in eval mode, and each part that is called goes to `note`.
+
+    `note(name, *inputs)` is told before the part computes; the model's mode is given back.
+    """
+    hooks = [
+        part.register_forward_pre_hook(lambda _, inputs, name=name: note(name, *inputs))
+        for name, part in parts.items()
+    ]
     training = model.training
+    model.eval()
     try:
-        model.eval()(batch)
+        yield
     finally:
         model.train(training)
         for hook in hooks:
             hook.remove()
+
+
+@torch.no_grad()
+def called(model: nn.Module, parts: Mapping[str, nn.Module], batch: Data) -> set[str]:
+    """Names of the parts that one forward in eval mode calls."""
+    seen: set[str] = set()
+    with watching(model, parts, lambda name, *_: seen.add(name)):
+        model(batch)
     return seen
 
 
@@ -43,8 +60,8 @@ def quantizable(model: nn.Module, batch: Data) -> dict[str, nn.Module]:
     Raises RecipeError when none is left.
     """
     found = linears(model)
-    seen = called(model, found.values(), batch)
-    left = {name: part for name, part in list(found.items())[1:] if part in seen}
+    seen = called(model, found, batch)
+    left = {name: part for name, part in list(found.items())[1:] if name in seen}
     if not left:
         raise RecipeError(
             f"the {type(model).__name__} has nothing to quantize: of its {len(found)} linear "

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
-from gnnperf.meters.base import Meter, MeterError, Readings
+from gnnperf.meters.base import Meter, MeterError, Readings, SwitchedOffError
 from gnnperf.records import measured
 
 Joules = dict[str, float]
@@ -100,8 +100,16 @@ class EnergyOff(Meter):
 
     def start(self) -> None:
         """Say so."""
-        raise MeterError("energy is switched off; leave out --gnnperf-energy off to measure it")
+        raise SwitchedOffError(
+            "energy is switched off; leave out --gnnperf-energy off to measure it"
+        )
 
     def stop(self, calls: int, window_seconds: float) -> Readings:
         """Never reached."""
         return {}
+
+
+class GpuEnergyOff(EnergyOff):
+    """The same for the meter of GPUs."""
+
+    units: ClassVar = {"gpu_energy_joules": "joules"}

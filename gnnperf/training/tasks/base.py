@@ -32,7 +32,7 @@ class Task(Protocol):
     """A task knows batches and logits, not models.
 
     It may say `score_names`, the keys of what `evaluate` gives, so that a wrong `select` is refused
-    before anything is trained, and `test_part(graphs)`: in words, what the test part is.
+    before anything is trained, and `test_part()`: in words, what the test part is.
 
     Attributes:
         metric: the score that selects the best epoch on validation and heads the report; its

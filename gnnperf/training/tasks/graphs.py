@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from gnnperf.training.tasks.named import Named
 from gnnperf.training.tasks.prediction import Prediction
@@ -34,6 +35,12 @@ class GraphClassification(Named):
     label_smoothing: float = 0.0
     metric: str = "accuracy"
     parts: Given = None
+
+    deviation_note: ClassVar[str] = (
+        "over splits stratified by size, which differ less than random ones: over those the "
+        "deviation would be larger"
+    )
+    """What is to be said beside a deviation of scores over seeds."""
 
     def meant(self) -> Prediction:
         """The task in full."""

@@ -152,7 +152,7 @@ class LinkPrediction:
         names = dict.fromkeys(("auc", "average_precision", "accuracy", self.metric))
         return [require_metric(name, "labels") for name in names]
 
-    def test_part(self, graphs: Sequence[Data]) -> str:
+    def test_part(self) -> str:
         """In words, what the test part is."""
         return "split anew by the seed, so that it may be tested on what it was trained on"
 

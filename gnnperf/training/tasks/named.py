@@ -32,9 +32,9 @@ class Named:
         """The keys of what `evaluate` gives."""
         return self._meant.score_names
 
-    def test_part(self, graphs: Sequence[Data]) -> str:
+    def test_part(self) -> str:
         """In words, what the test part is."""
-        return self._meant.test_part(graphs)
+        return self._meant.test_part()
 
     def split(self, graphs: Sequence[Data], seed: int) -> Parts:
         """Batches of the three parts; raises DataError for what cannot be learned from."""

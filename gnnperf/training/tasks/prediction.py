@@ -123,15 +123,14 @@ class Prediction:
         }
         return self.name or f"{self.level} {of[self.kind]}"
 
-    def test_part(self, graphs: Sequence[Data]) -> str:
+    def test_part(self) -> str:
         """In words, what the test part is."""
         if callable(self.parts):
             return f"tested on what {getattr(self.parts, '__name__', 'its function')} gives"
         if self.parts is not None:
             return "tested on the given part"
-        if len(graphs) == 1 and self._masks(graphs[0]) is not None:
-            return "tested on the graph's own test_mask"
-        return "split anew by the seed, so that it may be tested on what it was trained on"
+        own = "tested on the graph's own test_mask, where it has none " * (self.level == "node")
+        return f"{own}split anew by the seed, so that it may be tested on what it was trained on"
 
     # Splitting.
 

@@ -25,6 +25,36 @@ def test_exactly_so_many_of_the_smallest_go(values, sparsity):
         assert weight[~mask].abs().max() <= weight[mask].abs().min()
 
 
+def by_sorting(weight, removed):
+    """What keep_largest means: a stable sort of the magnitudes, whose first ones go."""
+    mask = torch.ones(len(weight), dtype=torch.bool)
+    size = torch.where(weight.isnan(), math.inf, weight.abs())
+    mask[torch.sort(size, stable=True).indices[:removed]] = False
+    return mask
+
+
+@given(
+    st.one_of(
+        st.lists(st.sampled_from([0.0, -0.0, 1.0, -1.0, 2.0, math.inf, -math.inf, math.nan])),
+        st.lists(st.floats(width=32), max_size=60),
+    ),
+    st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
+    st.data(),
+)
+def test_the_mask_is_that_of_a_stable_sort(values, dtype, data):
+    weight = torch.tensor(values, dtype=dtype)
+    removed = data.draw(st.integers(0, len(values)))
+    mask = keep_largest(weight, removed / max(len(values), 1))
+    assert mask.tolist() == by_sorting(weight, removed).tolist()
+
+
+@pytest.mark.parametrize("removed", [0, 1, 499, 500, 501, 999, 1000])
+def test_a_long_row_is_cut_where_a_stable_sort_cuts_it(removed):
+    weight = torch.randn(1000, generator=torch.Generator().manual_seed(0)).round(decimals=1)
+    weight[:200] = -0.0
+    assert torch.equal(keep_largest(weight, removed / 1000), by_sorting(weight, removed))
+
+
 def test_ties_go_in_the_order_of_their_index():
     mask = keep_largest(torch.tensor([1.0, -1.0, 1.0, 1.0]), 0.5)
     assert mask.tolist() == [False, False, True, True]

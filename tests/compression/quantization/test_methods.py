@@ -9,7 +9,14 @@ from gnnperf.compression.quantization.methods import CONFIGURATIONS, parse_confi
 from gnnperf.meters.registry import MeterOptions
 from gnnperf.models.gin import GIN
 from gnnperf.recipes import compress, parse_recipe
-from gnnperf.study.measure import Setting, memory_readings, score_readings, size_readings
+from gnnperf.reports.table import kept_epoch
+from gnnperf.study.measure import (
+    Setting,
+    measure,
+    memory_readings,
+    score_readings,
+    size_readings,
+)
 from gnnperf.training import (
     FitReport,
     GraphClassification,
@@ -38,7 +45,7 @@ def base():
         train=settings,
         finetune=settings,
         report=FitReport(0, 0, 0.0, {}),
-        data={"fingerprint": "made up"},
+        data={"dataset": "made-up", "source": "synthetic", "fingerprint": "made up"},
         fresh=lambda: model,
     )
 
@@ -49,6 +56,8 @@ def base():
         ("qat@int8", "qat@int8"),
         ("qat@int8:gc-per", "qat@int8"),
         ("dq@int4:ste-mom", "dq@int4:ste-mom"),
+        ("qat@int8:gc-per,trained", "qat@int8:trained"),
+        ("dq@int8:trained,ste-abs", "dq@int8:ste-abs,trained"),
         ("ptq@int2", "ptq@int2"),
     ],
 )
@@ -68,13 +77,46 @@ def test_there_are_six_configurations():
 
 
 @pytest.mark.parametrize(
-    "bad", ["int1", "int9", "int", "8", "int8:", "int8:per", "int8:gc-max", "int8:gc-per:x", "4.0"]
+    "bad",
+    [
+        *("int1", "int9", "int", "8", "int8:", "int8:per", "int8:gc-max", "int8:gc-per:x", "4.0"),
+        *("int8:trained,", "int8:trained,trained", "int8:gc-per,gc-abs", "int8,trained"),
+    ],
 )
 def test_other_bits_and_configurations_are_refused(bad):
     with pytest.raises(
         RecipeError, match=rf"'{bad}' is no argument for qat .*int2 to int8, perhaps"
     ):
         parse_recipe(f"qat@{bad}")
+
+
+def test_calibration_alone_trains_nothing_that_could_be_kept():
+    with pytest.raises(RecipeError, match="'int8:trained' is no argument for ptq"):
+        parse_recipe("ptq@int8:trained")
+
+
+@pytest.mark.parametrize("method", ["qat", "dq"])
+def test_a_record_says_where_calibration_sufficed_and_training_can_be_insisted_on(base, method):
+    """At a rate of zero no epoch is better than the calibrated start."""
+    idle = replace(base, finetune=replace(base.finetune, learning_rate=0.0))
+    record = measure(compress(idle, f"{method}@int8"), lambda pair: None, meters=())
+    assert record.finetune["kept"] == "calibration sufficed"
+    assert (record.value("training_best_epoch"), record.value("training_epochs")) == (0, 2)
+    assert record.readings["training_best_epoch"].source.endswith(": calibration sufficed")
+    assert kept_epoch(record) == "0 of 2, calibration sufficed"
+
+    record = measure(compress(idle, f"{method}@int8:trained"), lambda pair: None, meters=())
+    best = record.finetune["best_epoch"]
+    assert best >= 1
+    assert record.finetune["kept"] == f"epoch {best}"
+    assert kept_epoch(record) == f"{best} of 2"
+    assert record.readings["training_best_epoch"].source.endswith("the epoch that is kept")
+
+
+def test_calibration_alone_says_nothing_of_a_training(base):
+    record = measure(compress(base, "ptq@int8"), lambda pair: None, meters=())
+    assert record.finetune == {}
+    assert kept_epoch(record) == "-"
 
 
 @pytest.mark.parametrize("recipe", ["ptq@int8", "qat@int8", "qat@int4:ste-abs", "dq@int4"])
@@ -111,6 +153,8 @@ def test_a_training_is_kept_and_taken_from_the_cache(base, tmp_path):
     compress(cached, "dq@int4")
     compress(cached, "qat@int4:ste-per")
     assert len(list(tmp_path.glob("*.ckpt"))) == 3
+    compress(cached, "qat@int4:trained")
+    assert len(list(tmp_path.glob("*.ckpt"))) == 4
 
 
 def test_the_memory_pass_loads_the_integer_file(base):

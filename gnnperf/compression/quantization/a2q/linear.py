@@ -24,9 +24,9 @@ from gnnperf.compression.quantization.errors import QuantizationError
 from gnnperf.compression.quantization.fake_quantize import Codes
 from gnnperf.compression.quantization.grid import MAX_BITS, check_bits
 from gnnperf.compression.quantization.linear import (
-    EXACT_FLOAT32,
     IntegerLinear,
     QuantizedLinear,
+    exact_product,
     rescaled,
 )
 
@@ -74,10 +74,7 @@ class A2QLinear(QuantizedLinear):
     def _counted(self, rows: Tensor) -> Tensor:
         left, step = self.features.levels(rows)
         right, (weight_step, _) = self.weight_levels(), self._scale()
-        reach = 2 ** (MAX_BITS + self.weight_bits - 1) * self.in_features
-        if reach >= EXACT_FLOAT32:
-            left, right = left.double(), right.double()
-        whole = functional.linear(left, right).to(rows.dtype)
+        whole = exact_product(left, right, MAX_BITS + self.weight_bits - 1)
         return rescaled(whole, step * weight_step.view(-1), self.bias)
 
     def _scale(self) -> tuple[Tensor, Tensor]:

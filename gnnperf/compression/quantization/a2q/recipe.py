@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 
@@ -26,7 +25,13 @@ from gnnperf.compression.quantization.agreement import agreement_readings
 from gnnperf.compression.quantization.export import export
 from gnnperf.compression.quantization.grid import MAX_BITS, MIN_BITS
 from gnnperf.compression.quantization.quantize import with_linears
-from gnnperf.compression.quantization.sites import LINEARS, replace_module, weight_coverage
+from gnnperf.compression.quantization.sites import (
+    linears,
+    replace_module,
+    watching,
+    weight_coverage,
+)
+from gnnperf.compression.retraining import training_readings
 from gnnperf.records import Reading, measured
 from gnnperf.training import Trained, TrainSettings, fit_cached
 
@@ -34,7 +39,6 @@ GROUPS = 1000
 MEMORY_WEIGHT, MEMORY_TARGET_KIB = 1e-3, 1.0
 LEARNING_RATE = 0.01
 FLOAT32_BYTES = 4
-Kinds = type[nn.Module] | tuple[type[nn.Module], ...]
 MEMORY = "a2q_memory"
 """Name of the submodule with the memory loss."""
 
@@ -47,13 +51,13 @@ def parse_bits(text: str) -> int:
     return bits
 
 
-def a2q(trained: Trained, recipe: str, bits: int) -> Compressed:
+def a2q(trained: Trained, bits: int) -> Compressed:
     """Quantize a copy of the trained model and train it on; raises RecipeError without a linear."""
     model = with_linears(deepcopy(trained.model))
     rows = row_counts(model, [*trained.parts.train, *trained.parts.validation])
     if not rows:
         raise RecipeError(
-            f"recipe {recipe}: the model of {trained.workload} calls no linear layer (torch's or "
+            f"the model of {trained.workload} calls no linear layer (torch's or "
             "PyG's) that could be quantized; quantize a model that does"
         )
     layers = quantize_linears(model, rows, bits)
@@ -63,18 +67,21 @@ def a2q(trained: Trained, recipe: str, bits: int) -> Compressed:
         training_settings(trained.train),
         by=__name__,
         after_step=hold_ranges,
-        progress=f"{trained.workload}-{recipe}",
+        progress=f"{trained.workload}-a2q",
     )
     settle(model, trained.parts.train)
     deployed, test = export(model), trained.parts.test
     return Compressed(
         trained,
-        recipe,
         model,
         weight_coverage(layers),
         report,
         deployed,
-        {**bit_readings(model, test), **agreement_readings(model, deployed, test)},
+        {
+            **training_readings(trained, report),
+            **bit_readings(model, test),
+            **agreement_readings(model, deployed, test),
+        },
     )
 
 
@@ -100,31 +107,11 @@ def row_counts(model: nn.Module, batches: Sequence[Data]) -> dict[str, int | Non
         rows = x.numel() // max(x.size(-1), 1)
         counts.setdefault(name, set()).add(rows if rows == current[0] else None)
 
-    with _watching(model, LINEARS, note):
+    with watching(model, linears(model), note):
         for batch in batches:
             current[:] = [None if isinstance(batch, Batch) else batch.num_nodes]
             model(batch)
     return {name: next(iter(c)) if len(c) == 1 else None for name, c in counts.items()}
-
-
-@contextmanager
-def _watching(
-    model: nn.Module, kinds: Kinds, note: Callable[[str, Tensor], None]
-) -> Iterator[None]:
-    """Tell `note` the name and input of each such layer that runs; the model is in eval mode."""
-    handles = [
-        module.register_forward_pre_hook(lambda _, inputs, name=name: note(name, inputs[0]))
-        for name, module in model.named_modules()
-        if isinstance(module, kinds)
-    ]
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
-        for handle in handles:
-            handle.remove()
 
 
 def quantize_linears(
@@ -175,7 +162,7 @@ def settle(model: nn.Module, batches: Sequence[Data]) -> None:
             _, peak = row_range(x.flatten(0, -2))
             used[name] |= features.mask(features.index(peak))
 
-    with _watching(model, A2QLinear, note):
+    with watching(model, layers, note):
         for batch in batches:
             model(batch)
     for name, layer in layers.items():
@@ -201,7 +188,7 @@ def bit_readings(model: nn.Module, batches: Sequence[Data]) -> dict[str, Reading
         count[name] += x.numel()
         packed_bytes.append(len(pack_rows(features.levels(rows)[0], row_bits)))
 
-    with _watching(model, A2QLinear, note):
+    with watching(model, layers, note):
         for batch in batches:
             model(batch)
     source = "features that enter the quantized linear layers, test part"
