@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gnnperf.training import GraphClassification as GraphClassification
     from gnnperf.training import LinkPrediction as LinkPrediction
     from gnnperf.training import NodeClassification as NodeClassification
+    from gnnperf.training import Prediction as Prediction
     from gnnperf.training import TrainSettings as TrainSettings
     from gnnperf.workloads import Workload as Workload
     from gnnperf.workloads import register_workload as register_workload
@@ -31,6 +32,7 @@ _PUBLIC = {
     "LinkPrediction": "gnnperf.training",
     "NodeClassification": "gnnperf.training",
     "OwnDataset": "gnnperf.datasets",
+    "Prediction": "gnnperf.training",
     "Record": "gnnperf.records",
     "TrainSettings": "gnnperf.training",
     "Workload": "gnnperf.workloads",

@@ -29,6 +29,9 @@ from gnnperf.training import (
     Task,
     TrainSettings,
 )
+from gnnperf.training.optimizers.registry import find_optimizer
+from gnnperf.training.own_fit import OwnFit
+from gnnperf.training.tasks.base import require_score
 
 DEFAULT_TRAIN = TrainSettings(epochs=100, learning_rate=0.01)
 
@@ -46,7 +49,10 @@ class Workload:
         train: settings of the dense base.
         finetune: settings for training on after a recipe; None: half of the base's epochs,
             without its average.
-        checkpoint: a state_dict file (torch's or the codec's) to load instead of training.
+        checkpoint: a state_dict file (torch's or the codec's) to load instead of training. Its
+            inputs are left as they are, unless the task says standardize=True.
+        fit: trains in place of gnnperf's own loop, the base and what recipes train on:
+            (model, parts, settings, seed) -> None.
     """
 
     dataset: DatasetSource
@@ -55,7 +61,20 @@ class Workload:
     model: Callable[[Dataset], nn.Module]
     train: TrainSettings = DEFAULT_TRAIN
     finetune: TrainSettings | None = None
-    checkpoint: Path | None = None
+    checkpoint: Path | str | None = None
+    fit: OwnFit | None = None
+
+    def __post_init__(self) -> None:
+        """A checkpoint was trained on features as its owner made them."""
+        if self.checkpoint is not None and getattr(self.task, "standardize", True) is None:
+            plain = replace(self.task, standardize=False)  # type: ignore[type-var]  # Has a field.
+            object.__setattr__(self, "task", plain)
+
+    def check(self) -> None:
+        """Raise GnnperfError for an optimizer or a score that there is none of."""
+        for settings in (self.train, self.finetune_settings()):
+            find_optimizer(settings.optimizer)
+            require_score(self.task, settings.select)
 
     @property
     def name(self) -> str:
@@ -207,7 +226,11 @@ PRUNING_WORKLOADS = ("cora_node-spline", "cora_link-ness", "bbbp-gnnnet", "prote
 
 
 def register_workload(workload: Workload) -> None:
-    """Add a project's own workload; raises GnnperfError when its name is taken by another."""
+    """Add a project's own workload; raises GnnperfError when its name is taken by another.
+
+    And where its settings name an optimizer or a score that there is none of.
+    """
+    workload.check()
     if WORKLOADS.setdefault(workload.name, workload) is not workload:
         raise GnnperfError(
             f"a workload {workload.name!r} is registered already; "

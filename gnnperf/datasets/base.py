@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
+import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
@@ -101,13 +102,29 @@ class Dataset:
 
     @property
     def features(self) -> int:
-        """Width of the node features."""
-        return int(self.graphs[0].num_features)
+        """Width of the node features, 0 without; raises DataError where each type has its own."""
+        features = self.graphs[0].num_features
+        if not isinstance(features, int):
+            raise DataError(
+                f"dataset {self.name}: node types have {features} features; take them from "
+                "dataset.graphs[0] in the workload's model"
+            )
+        return features
 
     @property
     def classes(self) -> int:
-        """Number of classes, counted over all graphs."""
-        return 1 + max(int(graph.y.max()) for graph in self.graphs)
+        """Number of classes, counted over all graphs; raises DataError where y numbers none."""
+        highest = 0
+        for graph in self.graphs:
+            y = getattr(graph, "y", None) if "y" in graph else None
+            if not isinstance(y, Tensor) or not y.numel() or y.is_floating_point():
+                found = f"{list(y.shape)} of {y.dtype}" if isinstance(y, Tensor) else y
+                raise DataError(
+                    f"dataset {self.name}: y is {found} and numbers no classes; write how many "
+                    "outputs the workload's model has"
+                )
+            highest = max(highest, int(y.max()))
+        return 1 + highest
 
     @property
     def key(self) -> str:
@@ -122,11 +139,47 @@ def dataset_key(name: str, source: Source, version: str | None = None) -> str:
 
 
 def fingerprint(graphs: Sequence[Data]) -> str:
-    """SHA-256 over names, types, shapes and bytes of all tensors of all graphs."""
+    """SHA-256 over names, types, shapes and bytes of all tensors of all graphs.
+
+    Of sparse ones over their indices and values, of a HeteroData over those of every type.
+    """
     digest = hashlib.sha256()
     for graph in graphs:
-        for name, value in sorted(graph.to_dict().items()):
-            if isinstance(value, Tensor):
-                digest.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
-                digest.update(value.contiguous().numpy().tobytes())
+        for name, value in _tensors("", graph.to_dict()):
+            digest.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
+            # As bytes: numpy knows no bfloat16.
+            flat = value.detach().cpu().contiguous().view(-1)
+            digest.update(flat.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def _tensors(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:
+    """The dense tensors in a value, by name, in an order that is always the same."""
+    if isinstance(value, Mapping):
+        for key, inner in sorted(value.items(), key=lambda item: str(item[0])):
+            yield from _tensors(f"{name}.{key}" if name else str(key), inner)
+    elif isinstance(value, (list, tuple)):
+        for number, inner in enumerate(value):
+            yield from _tensors(f"{name}.{number}", inner)
+    elif isinstance(value, Tensor):
+        for kind, dense in _dense(value):
+            yield name + kind, dense
+    elif hasattr(value, "coo"):
+        # A SparseTensor of torch_sparse.
+        yield from _tensors(name, value.coo())
+
+
+def _dense(tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
+    if tensor.layout == torch.strided:
+        yield "", tensor
+        return
+    if tensor.layout == torch.sparse_coo:
+        tensor = tensor.coalesce()
+        yield " indices", tensor.indices()
+    elif tensor.layout == torch.sparse_csr:
+        yield " crow", tensor.crow_indices()
+        yield " col", tensor.col_indices()
+    else:
+        yield from _dense(tensor.to_sparse_coo())
+        return
+    yield f" of {tuple(tensor.shape)}", tensor.values()

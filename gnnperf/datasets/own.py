@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from torch_geometric.data import Data
+from torch_geometric.data import Data, HeteroData
 
 from gnnperf.datasets.base import DataError, DataOptions, Dataset, fingerprint
 
 
 @dataclass(frozen=True)
 class OwnDataset:
-    """A project's own graphs: a PyG dataset, a list of `Data`, or a function that gives one.
+    """A project's own graphs: a PyG dataset, a list of `Data` or `HeteroData`, or what gives one.
 
     Attributes:
         name: as it shall stand in workloads and case ids.
@@ -32,7 +32,9 @@ class OwnDataset:
         if not graphs:
             raise DataError(f"dataset {self.name} holds no graph; give at least one")
         for index, graph in enumerate(graphs):
-            if not isinstance(graph, Data):
+            if not isinstance(graph, (Data, HeteroData)):
                 kind = type(graph).__name__
-                raise DataError(f"dataset {self.name}: item {index} is a {kind}, not a PyG Data")
+                raise DataError(
+                    f"dataset {self.name}: item {index} is a {kind}, not a PyG Data or HeteroData"
+                )
         return Dataset(self.name, graphs, "real", "the project's own", fingerprint(graphs))

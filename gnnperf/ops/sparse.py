@@ -103,7 +103,8 @@ def _sum_rows(starts: Tensor, index: Tensor, weight: Tensor, dense: Tensor) -> T
         dense.contiguous(),
         starts,
         mode="sum",
-        per_sample_weights=weight,
+        # Under autocast the product may be of another dtype than the graph's weights.
+        per_sample_weights=weight.to(dense.dtype),
         include_last_offset=True,
     )
 
@@ -123,7 +124,7 @@ class _SparseTimesDense(torch.autograd.Function):
         value, dense = ctx.saved_tensors
         value_grad = dense_grad = None
         if ctx.needs_input_grad[1]:
-            value_grad = (grad[matrix.row] * dense[matrix.column]).sum(-1)
+            value_grad = (grad[matrix.row] * dense[matrix.column]).sum(-1).to(value.dtype)
         if ctx.needs_input_grad[2]:
             # What is learned changes in place.
             weight = value[matrix.by_column] if value.requires_grad else matrix.value_by_column
@@ -156,7 +157,8 @@ class _AddScaled(torch.autograd.Function):
         scale, addend = ctx.saved_tensors
         scale_grad = addend_grad = None
         if ctx.needs_input_grad[1]:
-            scale_grad = torch.dot(grad.flatten(), addend.flatten()).view_as(scale)
+            dot = torch.dot(grad.flatten(), addend.to(grad.dtype).flatten())
+            scale_grad = dot.to(scale.dtype).view_as(scale)
         if ctx.needs_input_grad[2]:
             addend_grad = grad * scale
         return grad, scale_grad, addend_grad

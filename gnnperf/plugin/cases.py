@@ -138,4 +138,5 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     )
     if seeds := config.getoption("gnnperf_seeds"):
         header += f", seeds {seeds}"
-    return [header, *(f"gnnperf: {d.key}: {d.origin}" for d in bench.datasets())]
+    lines = [*(f"{d.key}: {d.origin}" for d in bench.datasets()), *bench.test_parts()]
+    return [header, *(f"gnnperf: {line}" for line in lines)]

@@ -27,7 +27,8 @@ from gnnperf.meters.memory.heap import LoadHeapMeter
 from gnnperf.records import Layer, Reading, Record, measured, unavailable
 from gnnperf.study.finite import require_finite
 from gnnperf.system.machine import describe_machine, git_commit, versions
-from gnnperf.training import Parts, Trained, evaluate
+from gnnperf.training import Metric, Parts, Trained, evaluate
+from gnnperf.training.metrics import metric_named
 
 RunPair = Callable[[Pair], None]
 """Runs a pair's rounds: `Pair.run`, or pytest-benchmark's way."""
@@ -84,7 +85,7 @@ def measure(
         workload=twin.workload,
         recipe=compressed.recipe,
         seed=twin.seed,
-        metric=twin.task.metric,
+        metric=headline(twin).name,
         readings=readings,
         layers={
             name: Layer(parameter.numel(), int(torch.count_nonzero(parameter)))
@@ -95,7 +96,7 @@ def measure(
         provenance={**_provenance(twin), **(provenance or {})},
         dataset=twin.data["dataset"],
         source=twin.data["source"],
-        higher_is_better=_higher_is_better(twin),
+        higher_is_better=headline(twin).higher_is_better,
     )
 
 
@@ -114,27 +115,40 @@ def _scores(compressed: Compressed) -> dict[str, Reading]:
     twin = compressed.twin
     mine = evaluate(compressed.model, twin.task, twin.parts.test)
     dense = twin.test_scores()
-    metric = twin.task.metric
-    source = "test part"
+    metric, source = headline(twin), "test part"
+    drop = metric.worse_by(dense[metric.name], mine[metric.name])
+
+    def reading(name: str, value: float) -> Reading:
+        # What a constant gets has the headline's unit.
+        unit = metric.unit if name == "train_mean" else metric_named(name).unit
+        return _finite(value, unit, source)
+
     return {
-        **{name: _finite(value, source) for name, value in mine.items()},
-        **{f"twin_{name}": _finite(value, source) for name, value in dense.items()},
-        f"{metric}_drop": _finite(
-            (dense[metric] - mine[metric]) * (1 if _higher_is_better(twin) else -1),
-            f"how much worse than the twin's {metric} the case's is, {source}",
+        **{name: reading(name, value) for name, value in mine.items()},
+        **{f"twin_{name}": reading(name, value) for name, value in dense.items()},
+        f"{metric.name}_drop": _finite(
+            drop,
+            metric.unit,
+            f"how much worse than the twin's {metric.name} the case's is, {source}",
         ),
     }
 
 
-def _higher_is_better(twin: Trained) -> bool:
-    # A task that says nothing has a score.
-    return bool(getattr(twin.task, "higher_is_better", True))
+def headline(trained: Trained) -> Metric:
+    """What heads the report of a model's cases, with its direction and unit.
+
+    A task may say the direction of a score of its own, `higher_is_better`.
+    """
+    task = trained.task
+    metric = metric_named(task.metric)
+    higher = getattr(task, "higher_is_better", metric.higher_is_better)
+    return replace(metric, higher_is_better=bool(higher))
 
 
-def _finite(value: float, source: str) -> Reading:
+def _finite(value: float, unit: str, source: str) -> Reading:
     if math.isfinite(value):
-        return measured(value, "fraction", source)
-    return unavailable("fraction", source, f"it came out as {value}")
+        return measured(value, unit, source)
+    return unavailable(unit, source, f"it came out as {value}")
 
 
 def size_readings(compressed: Compressed) -> dict[str, Reading]:

@@ -19,19 +19,20 @@ class WeightsError(GnnperfError):
     """A weights file that is absent, damaged, or another model's."""
 
 
-def weights_digest(path: Path) -> str:
+def weights_digest(path: Path | str) -> str:
     """SHA-256 of the file; raises WeightsError when it cannot be read."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError as error:
         raise WeightsError(f"checkpoint {path} cannot be read ({error.strerror})") from error
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
+def load_weights(model: nn.Module, path: Path | str) -> None:
     """Load a state_dict file into the model without executing pickles; raises WeightsError.
 
     Files that end in .gnnz are the codec's, all others torch's.
     """
+    path = Path(path)
     try:
         state: Any = (
             codec.load(path).state

@@ -26,7 +26,8 @@ from gnnperf.system.leftovers import sweep
 from gnnperf.system.machine import find_device, settle_threads, tune_allocator
 from gnnperf.system.store import key_of
 from gnnperf.training import FitReport, Parts, Trained, evaluate, fit, prepared, seeded
-from gnnperf.training.keys import training_decides
+from gnnperf.training.keys import described, training_decides
+from gnnperf.training.own_fit import fit_by
 from gnnperf.training.trained import cached_training
 from gnnperf.workloads import Workload, find_workload
 
@@ -81,6 +82,7 @@ class Workbench:
         self.allocator = tune_allocator()
         self.options, self._show_progress = options, show_progress
         self._datasets: dict[str, Dataset] = {}
+        self._asked: dict[str, Workload] = {}
         self._keys: dict[str, str] = {}
         self._bases: OrderedDict[tuple[str, int], Trained] = OrderedDict()
         # Architectures on one dataset share what a task makes of it for a seed.
@@ -109,7 +111,20 @@ class Workbench:
         source = workload.dataset
         if source.name not in self._keys:
             self._keys[source.name] = source.key(self.options.data)
-        return workload.id_on(self._keys[source.name])
+        workload_id = workload.id_on(self._keys[source.name])
+        self._asked[workload_id] = workload
+        return workload_id
+
+    def test_parts(self) -> list[str]:
+        """A line for each workload with a checkpoint: what its test part is, or that it re-splits.
+
+        Of those whose id was asked for; no data is loaded.
+        """
+        return [
+            f"{name}: checkpoint {workload.checkpoint}, {_test_part(workload)}"
+            for name, workload in self._asked.items()
+            if workload.checkpoint is not None
+        ]
 
     def trained(self, name: str, seed: int = 0) -> Trained:
         """The dense base of a workload and seed, from the cache or trained now.
@@ -133,8 +148,11 @@ class Workbench:
             if workload.checkpoint is not None:
                 load_weights(model, workload.checkpoint)
                 return FitReport(0, 0, 0.0, evaluate(model, workload.task, parts.validation))
+            task, settings = workload.task, workload.train
+            if workload.fit is not None:
+                return fit_by(workload.fit, model, task, parts, settings, seed=seed)
             bar = start.name if self._show_progress else ""
-            return fit(model, workload.task, parts, workload.train, seed=seed, progress=bar)
+            return fit(model, task, parts, settings, seed=seed, progress=bar)
 
         report = cached_training(start.checkpoint, model, train)
         if fault := weights_fault(model):
@@ -164,6 +182,7 @@ class Workbench:
             },
             fresh=start.fresh,
             checkpoints=start.checkpoint.parent,
+            own_fit=workload.fit,
         )
 
     def _start(self, workload: Workload, seed: int) -> _Start:
@@ -178,8 +197,15 @@ class Workbench:
             return workload.task.split([graph.to(device) for graph in dataset.graphs], seed)
 
         model, name, given = fresh(), workload.id_on(dataset.key), workload.checkpoint
-        shared = (dataset.key, repr(workload.task), seed)
-        decides = training_decides(model, workload.task, workload.train, seed, dataset.fingerprint)
+        shared = (dataset.key, described(workload.task), seed)
+        decides = training_decides(
+            model,
+            workload.task,
+            workload.train,
+            seed,
+            dataset.fingerprint,
+            own_fit=workload.fit,
+        )
         decides |= {
             "workload": workload.name,
             "checkpoint": None if given is None else weights_digest(given),
@@ -222,6 +248,11 @@ def _prepare(cache: Path) -> None:
         warnings.warn(f"{error}: what it holds is used, and nothing is kept", stacklevel=3)
         return
     sweep(cache)
+
+
+def _test_part(workload: Workload) -> str:
+    said: Callable[[], str] | None = getattr(workload.task, "test_part", None)
+    return f"tested on what {type(workload.task).__name__} splits off" if said is None else said()
 
 
 _KEPT = 4

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +14,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch_geometric.data import Data
 from tqdm import tqdm
 
+from gnnperf.training.metrics import metric_named
 from gnnperf.training.optimizers.registry import find_optimizer
+from gnnperf.training.seeding import seeded
 from gnnperf.training.settings import TrainSettings
-from gnnperf.training.tasks.base import Parts, Scores, Task
+from gnnperf.training.tasks.base import Parts, Scores, Task, require_score, unknown_score
+from gnnperf.training.tasks.loaders import Drawn
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class FitReport:
         wall_seconds: with validation.
         validation: scores of the kept weights; empty when no epoch gave any that are usable.
         diverged_epoch: the epoch that left weights which are not finite, and ended the training.
+        by_own_fit: whether the workload's own `fit` trained, which says of no epochs; they are
+            those of the settings then.
     """
 
     best_epoch: int
@@ -37,21 +41,16 @@ class FitReport:
     wall_seconds: float
     validation: Scores
     diverged_epoch: int | None = None
+    by_own_fit: bool = False
 
     @property
     def kept(self) -> str:
         """Which weights were kept, in words."""
+        if self.by_own_fit and self.best_epoch:
+            return "what the workload's own fit left"
         if self.best_epoch:
             return f"epoch {self.best_epoch}"
         return "start" if self.validation else "none usable"
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed torch's generators inside, and give the caller's state back afterwards."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        yield
 
 
 def prepared(model: nn.Module, parts: Parts) -> Parts:
@@ -62,7 +61,11 @@ def prepared(model: nn.Module, parts: Parts) -> Parts:
     prepare: Callable[[Data], Data] | None = getattr(model, "prepare", None)
     if prepare is None:
         return parts
-    return Parts(*([prepare(b) for b in p] for p in (parts.train, parts.validation, parts.test)))
+    train = parts.train
+    return Parts(
+        train.changed(prepare) if isinstance(train, Drawn) else [prepare(b) for b in train],
+        *([prepare(batch) for batch in part] for part in (parts.validation, parts.test)),
+    )
 
 
 def evaluate(model: nn.Module, task: Task, batches: Sequence[Data]) -> Scores:
@@ -104,11 +107,12 @@ def fit(
             either where stderr is no terminal.
     """
     started = time.perf_counter()
+    require_score(task, settings.select)
     optimizer = find_optimizer(settings.optimizer)(model, settings)
     # An optimizer with a method `end_epoch()` has a schedule of its own.
     end_epoch: Callable[[], None] = getattr(optimizer, "end_epoch", lambda: None)
     candidate, after_step = _with_average(model, settings, after_step)
-    best = _Best(candidate, settings.select or task.metric)
+    best = _Best(candidate, task, settings)
     if keep_start:
         best.offer(0, evaluate(candidate, task, parts.validation))
     epoch, diverged = 0, None
@@ -118,7 +122,7 @@ def fit(
         for epoch in tqdm(epochs, progress, leave=False, disable=None if progress else True):
             _one_epoch(model, task, parts.train, optimizer, settings, after_step)
             end_epoch()
-            if not _finite(model):
+            if not finite(model):
                 diverged = epoch
                 break
             if epoch < first_epoch:
@@ -133,7 +137,8 @@ def fit(
     return FitReport(best.epoch, epoch, time.perf_counter() - started, best.scores, diverged)
 
 
-def _finite(model: nn.Module) -> bool:
+def finite(model: nn.Module) -> bool:
+    """Whether every weight is a number."""
     return all(bool(parameter.isfinite().all()) for parameter in model.parameters())
 
 
@@ -155,15 +160,18 @@ def _with_average(
 class _Best:
     """The best validated weights so far."""
 
-    def __init__(self, model: nn.Module, metric: str) -> None:
-        self._model, self._metric = model, metric
+    def __init__(self, model: nn.Module, task: Task, settings: TrainSettings) -> None:
+        self._model, self._task = model, task
+        self._metric = metric_named(settings.select or task.metric)
         self.epoch, self.scores, self.misses = 0, Scores(), 0
         self.state: dict[str, Any] | None = None
         self._rank = float("-inf")
 
     def offer(self, epoch: int, scores: Scores) -> None:
-        value = scores[self._metric]
-        rank = -value if self._metric == "loss" else value
+        if self._metric.name not in scores:
+            raise unknown_score(self._task, self._metric.name, list(scores))
+        value = scores[self._metric.name]
+        rank = value if self._metric.higher_is_better else -value
         if rank > self._rank:
             self._rank, self.epoch, self.scores, self.misses = rank, epoch, scores, 0
             self.state = deepcopy(self._model.state_dict())
@@ -180,11 +188,20 @@ def _one_epoch(
     after_step: Callable[[nn.Module], None],
 ) -> None:
     model.train()
-    order = torch.randperm(len(batches)).tolist() if len(batches) > 1 else [0]
-    for index in order:
+    for batch in _shuffled(batches):
         optimizer.zero_grad()
-        task.loss(model, batches[index]).backward()
+        task.loss(model, batch).backward()
         if settings.clip_value is not None:
             nn.utils.clip_grad_value_(model.parameters(), settings.clip_value)
         optimizer.step()
         after_step(model)
+
+
+def _shuffled(batches: Sequence[Data]) -> Iterator[Data]:
+    """The batches of an epoch: in another order each time, or drawn anew."""
+    if isinstance(batches, Drawn):
+        yield from batches.anew()
+        return
+    order = torch.randperm(len(batches)).tolist() if len(batches) > 1 else [0]
+    for index in order:
+        yield batches[index]

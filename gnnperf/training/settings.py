@@ -15,8 +15,8 @@ class TrainSettings:
         weight_decay: of the optimizer, added to the gradient.
         patience: stop after so many validations without a better score; None: never.
         validate_every: epochs between validations.
-        select: the validation score whose best epoch is kept; None: the task's metric. The
-            score `loss` is best when it is low, every other when it is high.
+        select: the validation score whose best epoch is kept, one that the task gives; None: the
+            task's metric. Its direction stands in `gnnperf.training.metrics.METRICS`.
         clip_value: bound on each gradient entry; None: none.
         average: the share of its old value that an exponential moving average of the weights
             keeps in a step, 0.99 say; the average is validated and kept in place of the weights.

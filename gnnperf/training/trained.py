@@ -14,6 +14,7 @@ from gnnperf.system.store import key_of
 from gnnperf.training.checkpoints import Checkpoint, cached
 from gnnperf.training.fit import FitReport, evaluate, fit
 from gnnperf.training.keys import training_decides
+from gnnperf.training.own_fit import OwnFit, fit_by
 from gnnperf.training.settings import TrainSettings
 from gnnperf.training.tasks.base import Parts, Scores, Task
 
@@ -35,6 +36,7 @@ class Trained:
         fresh: gives the untrained model on the device: `fresh()` with this seed's initial weights,
             `fresh(n)` with those of seed n.
         checkpoints: folder in which `fit_cached` keeps trainings; None: it keeps none.
+        own_fit: the workload's own training, in place of `fit`.
     """
 
     workload: str
@@ -48,6 +50,7 @@ class Trained:
     data: dict[str, str]
     fresh: Callable[..., nn.Module]
     checkpoints: Path | None = None
+    own_fit: OwnFit | None = None
 
     @cached_property
     def parts(self) -> Parts:
@@ -95,6 +98,8 @@ def fit_cached(
 ) -> FitReport:
     """`fit` a model on the base's task, parts and seed, from the cache where it was done before.
 
+    By the workload's own fit, where it brings one.
+
     Args:
         trained: the base.
         model: trained in place. All that decides its training lies in its state, its `repr` and
@@ -111,7 +116,15 @@ def fit_cached(
         fingerprint = trained.data["fingerprint"]
         key = key_of(
             {
-                **training_decides(model, trained.task, settings, trained.seed, fingerprint, code),
+                **training_decides(
+                    model,
+                    trained.task,
+                    settings,
+                    trained.seed,
+                    fingerprint,
+                    code,
+                    trained.own_fit,
+                ),
                 "variant": variant,
                 "options": {name: o for name, o in options.items() if not callable(o)},
             }
@@ -119,6 +132,9 @@ def fit_cached(
         path = trained.checkpoints / f"{trained.workload}-seed{trained.seed}-{key}.ckpt"
 
     def train() -> FitReport:
-        return fit(model, trained.task, trained.parts, settings, seed=trained.seed, **options)
+        task, parts, seed = trained.task, trained.parts, trained.seed
+        if trained.own_fit is not None:
+            return fit_by(trained.own_fit, model, task, parts, settings, seed=seed, **options)
+        return fit(model, task, parts, settings, seed=seed, **options)
 
     return cached_training(path, model, train)

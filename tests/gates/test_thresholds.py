@@ -37,10 +37,33 @@ def test_a_drop_just_over_fails_with_one_sentence():
     )
 
 
-def test_of_a_loss_a_rise_counts_and_is_called_so():
-    worse = replace(record(0.0301), higher_is_better=False)
-    with pytest.raises(GateError, match="accuracy rose from"):
-        require_drop_at_most(worse, 0.03)
+def error(mae, twin=2.0):
+    values = {"mae": mae, "twin_mae": twin, "mae_drop": mae - twin}
+    readings = {name: measured(value, "target", "test") for name, value in values.items()}
+    return replace(record(), metric="mae", readings=readings, higher_is_better=False)
+
+
+def test_of_an_error_a_drop_is_a_rise():
+    assert require_drop_at_most(error(1.5), 0.1) is None
+    assert require_drop_at_most(error(2.125), 0.125) is None
+    with pytest.raises(GateError, match=r"mae rose from 2\.000 .* to 2\.250, by 0\.250; .* 0\.125"):
+        require_drop_at_most(error(2.25), 0.125)
+
+
+@pytest.mark.parametrize(("mae", "passes"), [(2.24, True), (2.25, True), (2.26, False)])
+@pytest.mark.parametrize("limit", ["12.5%", " 12.5 % "])
+def test_a_limit_may_be_relative_to_the_twins_score(mae, passes, limit):
+    if passes:
+        assert require_drop_at_most(error(mae), limit) is None
+        return
+    with pytest.raises(GateError, match=r"allows 12\.5%|allows  12\.5 %"):
+        require_drop_at_most(error(mae), limit)
+
+
+@pytest.mark.parametrize("limit", ["much", "%", ""])
+def test_a_limit_that_is_none_is_refused(limit):
+    with pytest.raises(GateError, match=f"at most {limit!r} is no limit; write 0.03, or a share"):
+        require_drop_at_most(error(2.0), limit)
 
 
 @pytest.mark.parametrize("ratio", [1.83, 1.84, 10.0])

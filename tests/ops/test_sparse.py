@@ -104,3 +104,26 @@ def test_only_thin_features_become_sparse():
     thin, full = torch.eye(10), torch.ones(10, 10)
     assert isinstance(sparse_if_worthwhile(thin), SparseMatrix)
     assert sparse_if_worthwhile(full) is full
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_a_dense_factor_of_another_dtype(dtype):
+    """As under autocast: the product has the factor's dtype, gradients have their own's."""
+    matrix = SparseMatrix.from_dense(torch.tensor([[0.0, 2.0], [0.5, 0.0]]))
+    value = matrix.value.clone().requires_grad_()
+    dense = torch.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=dtype).requires_grad_()
+    product = spmm(matrix.with_value(value), dense)
+    assert product.dtype == dtype
+    assert product.tolist() == [[6.0, 8.0], [0.5, 1.0]]
+    product.sum().backward()
+    assert (value.grad.dtype, dense.grad.dtype) == (torch.float32, dtype)
+    assert value.grad.tolist() == [7.0, 3.0]
+    assert dense.grad.tolist() == [[0.5, 0.5], [2.0, 2.0]]
+
+
+def test_a_scaled_sum_under_autocast():
+    total, addend = torch.ones(3), torch.full((3,), 2.0, dtype=torch.bfloat16).requires_grad_()
+    scale = torch.tensor([0.5], requires_grad=True)
+    add_scaled(total, scale, addend).sum().backward()
+    assert (scale.grad.item(), scale.grad.dtype) == (6.0, torch.float32)
+    assert (addend.grad.tolist(), addend.grad.dtype) == ([0.5] * 3, torch.bfloat16)

@@ -123,6 +123,41 @@ def test_a_ready_checkpoint_is_not_trained(pytester, shared_cache):
     pytester.runpytest(f"--gnnperf-cache={shared_cache}").assert_outcomes(passed=1)
 
 
+@pytest.mark.parametrize("kind", ["Path", "str"])
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ("held_out=100", "tested on the last 50 nodes"),
+        ("parts=([*range(200)], [*range(200, 250)], [*range(250, 300)])", "tested on the given*"),
+    ],
+)
+def test_the_header_says_what_a_checkpoint_is_tested_on(pytester, shared_cache, kind, parts, words):
+    model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 2))
+    with_checkpoint(pytester, model.state_dict())
+    conftest = pytester.path / "conftest.py"
+    text = conftest.read_text(encoding="utf-8").replace("held_out=100", parts)
+    conftest.write_text(text.replace("checkpoint=Path(", f"checkpoint={kind}("), encoding="utf-8")
+    pytester.makepyfile(test_mine=TEST.replace("{model}", "linear"))
+    result = pytester.runpytest(f"--gnnperf-cache={shared_cache}", "-k", "global")
+    result.assert_outcomes(passed=1, deselected=1)
+    result.stdout.fnmatch_lines([f"gnnperf: mine-linear: checkpoint *ready.pt, {words}"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("optimizer='sgd'", "*unknown optimizer 'sgd'; there are adam, adamw, *"),
+        ("select='lost'", "*select='lost': NodeClassification has no such score; it gives accu*"),
+    ],
+)
+def test_settings_that_there_are_none_of_are_refused(pytester, shared_cache, setting, sentence):
+    pytester.makeconftest(LINEAR.replace("learning_rate=0.05", f"learning_rate=0.05, {setting}"))
+    pytester.makepyfile("def test_it(): pass")
+    result = pytester.runpytest(f"--gnnperf-cache={shared_cache}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([sentence])
+
+
 @pytest.mark.parametrize(
     ("state", "sentence"),
     [

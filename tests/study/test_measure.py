@@ -51,6 +51,29 @@ def test_a_score_that_is_not_finite_is_unavailable(spline_base):
     )  # fmt: skip
 
 
+class Twice:
+    """Scores a model by what it was told."""
+
+    metric = "mae"
+
+    def __init__(self, scores):
+        self._scores = iter(scores)
+
+    def evaluate(self, model, batches):
+        return next(self._scores)
+
+
+@pytest.mark.parametrize(("mine", "drop"), [(1.5, 0.5), (0.75, -0.25)])
+def test_the_drop_of_an_error_is_its_rise(spline_base, mine, drop):
+    scores = [{"mae": mine, "train_mean": 3.0, "r2": 0.5}, {"mae": 1.0, "train_mean": 3.0}]
+    readings = score_readings(compress(replace(spline_base, task=Twice(scores)), "global@0.5"))
+    assert readings["mae_drop"].value == drop
+    assert readings["mae_drop"].source.startswith("how much worse than the twin's mae")
+    units = {name: readings[name].unit for name in ("mae", "twin_mae", "mae_drop", "train_mean")}
+    assert set(units.values()) == {"target"}
+    assert readings["r2"].unit == "fraction"
+
+
 def test_the_table_tells_not_asked_for_from_not_to_be_had(spline_base):
     record = measure(compress(spline_base, "global@0.9"), untimed, meters=["scores"])
     assert case_table([record]).splitlines()[-1].split()[-1] == "-"

@@ -2,8 +2,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch_geometric.data import Data
 
-from gnnperf import codec
+from gnnperf import GraphClassification, OwnDataset, codec
 from gnnperf.codec import same_state
 from gnnperf.datasets import DataOptions
 from gnnperf.errors import GnnperfError
@@ -170,3 +171,25 @@ def test_training_on_after_a_recipe_takes_no_average():
     settings = workload.finetune_settings()
     assert workload.train.average == 0.99
     assert (settings.average, settings.epochs) == (None, 30)
+
+
+@pytest.mark.parametrize(
+    ("standardize", "checkpoint", "scaled"),
+    [(None, False, True), (None, True, False), (True, True, True), (False, False, False)],
+)
+def test_inputs_of_a_checkpoint_are_left_alone_unless_asked(standardize, checkpoint, scaled):
+    task = GraphClassification(batch_size=32, standardize=standardize)
+    workload = Workload(
+        OwnDataset("shifted", []), "net", task, lambda d: None,
+        checkpoint="ready.pt" if checkpoint else None,
+    )  # fmt: skip
+    graphs = [
+        Data(
+            x=torch.randn(3, 2) * 3 + 10,
+            edge_index=torch.zeros(2, 1).long(),
+            y=torch.tensor([i % 2]),
+        )
+        for i in range(30)
+    ]
+    x = workload.task.split(graphs, 0).test[0].x
+    assert (x.mean().abs() < 2) == scaled

@@ -5,7 +5,16 @@ import torch
 from torch import nn
 from torch_geometric.data import Data
 
-from gnnperf.training import Parts, TrainSettings, evaluate, fit, prepared, seeded
+from gnnperf.errors import GnnperfError
+from gnnperf.training import (
+    NodeClassification,
+    Parts,
+    TrainSettings,
+    evaluate,
+    fit,
+    prepared,
+    seeded,
+)
 
 SETTINGS = TrainSettings(epochs=10, learning_rate=0.1)
 
@@ -138,6 +147,20 @@ def test_the_loss_is_best_when_low():
     model = Line()
     fit(model, Regression(), parts_of(1.0, 0.3), settings, seed=0)
     assert model.slope.item() == pytest.approx(0.3, abs=0.06)
+
+
+def test_an_unknown_selection_is_refused_with_the_scores_there_are():
+    settings = TrainSettings(epochs=10, learning_rate=0.1, select="lost")
+    with pytest.raises(GnnperfError, match=r"select='lost': Regression .* closeness, loss"):
+        fit(Line(), Regression(), parts_of(1.0), settings, seed=0)
+
+    class Untrained(NodeClassification):
+        def loss(self, model, batch):
+            raise AssertionError("trained")
+
+    task = Untrained(held_out=4)
+    with pytest.raises(GnnperfError, match=r"select='lost': Untrained .* accuracy, majority"):
+        fit(Line(), task, parts_of(1.0), settings, seed=0)
 
 
 def test_clipped_gradients_move_all_the_same():

@@ -11,13 +11,17 @@ from torch_geometric.data import Data
 
 from gnnperf.datasets import DataError
 from gnnperf.datasets.checks import graph_complaint
+from gnnperf.errors import GnnperfError
 
 Scores = dict[str, float]
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The batches to train, validate and test on; the same for every recipe of a seed."""
+    """The batches to train, validate and test on; the same for every recipe of a seed.
+
+    `train` may be a `Drawn`, whose batches are drawn anew in every epoch; the others are fixed.
+    """
 
     train: Sequence[Data]
     validation: Sequence[Data]
@@ -27,9 +31,12 @@ class Parts:
 class Task(Protocol):
     """A task knows batches and logits, not models.
 
+    It may say `score_names`, the keys of what `evaluate` gives, so that a wrong `select` is refused
+    before anything is trained, and `test_part()`: in words, what the test part is.
+
     Attributes:
-        metric: the score that selects the best epoch on validation and heads the report;
-            higher is better.
+        metric: the score that selects the best epoch on validation and heads the report; its
+            direction stands in `gnnperf.training.metrics.METRICS`, else higher is better.
     """
 
     @property
@@ -46,6 +53,20 @@ class Task(Protocol):
         """Scores of a part; the model is in eval mode, gradients are off."""
 
 
+def require_score(task: Task, name: str | None) -> None:
+    """Raise GnnperfError where the task says its scores and `name` is none of them."""
+    names: Sequence[str] | None = getattr(task, "score_names", None)
+    if name is not None and names is not None and name not in names:
+        raise unknown_score(task, name, names)
+
+
+def unknown_score(task: Task, name: str, names: Sequence[str]) -> GnnperfError:
+    """The error of a name in `select` or `metric` that the task does not score."""
+    return GnnperfError(
+        f"select={name!r}: {type(task).__name__} has no such score; it gives {', '.join(names)}"
+    )
+
+
 def auxiliary_loss(model: nn.Module) -> Tensor | float:
     """Sum of what the model and its modules that have a method `auxiliary_loss()` add to the loss.
 
@@ -58,7 +79,10 @@ def auxiliary_loss(model: nn.Module) -> Tensor | float:
 def only_graph(graphs: Sequence[Data], task: str) -> Data:
     """The one graph of a task on one graph; raises DataError for more, or for an unusable one."""
     if len(graphs) != 1:
-        raise DataError(f"{task} takes one graph, not {len(graphs)}; batch them into one first")
+        raise DataError(
+            f"{task} takes one graph, not {len(graphs)}; batch them into one first, or train "
+            "gnnperf.Prediction on all of them"
+        )
     if complaint := graph_complaint(graphs[0]):
         raise DataError(f"{task}: the graph {complaint}")
     return graphs[0]

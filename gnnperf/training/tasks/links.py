@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from sklearn.metrics import roc_curve
 from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
 from torch_geometric.utils import remove_self_loops, to_undirected
 
 from gnnperf.datasets import DataError
+from gnnperf.errors import GnnperfError
 from gnnperf.ops.pairs import NonEdges, numbered_pair, pair_number
+from gnnperf.training.metrics import Array, Metric, require_metric, score
 from gnnperf.training.tasks.base import Parts, Scores, auxiliary_loss, only_graph
-from gnnperf.training.tasks.ranking import area_under_roc, average_precision, best_threshold
+from gnnperf.training.tasks.calls import of_any_float, output_of, tensor_of
+
+_NAME = "link prediction"
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,7 @@ class LinkPrediction:
         fresh_negatives: draw other non-edges of the training graph in every training step; else
             they are those of the split, for models that compute something for each pair once.
         pairs_per_batch: so many edges, and as many non-edges, in a training batch; None: all.
+        metric: the headline score, beside auc, average_precision and accuracy.
     """
 
     validation_share: float = 0.05
@@ -51,9 +59,15 @@ class LinkPrediction:
     pairs_per_batch: int | None = None
     metric: str = "auc"
 
+    def __post_init__(self) -> None:
+        """Raise GnnperfError for an unknown metric."""
+        self._metrics  # noqa: B018
+
     def split(self, graphs: Sequence[Data], seed: int) -> Parts:
         """Batches as above; raises DataError for too few edges, or too few pairs without one."""
-        graph = only_graph(graphs, "link prediction")
+        graph = only_graph(graphs, _NAME)
+        if graph.edge_index is None:
+            raise DataError(f"{_NAME}: the graph has no edge_index [2, edges]; set it")
         device, graph = graph.edge_index.device, copy(graph).to("cpu")
         edges, sizes = self._edges(graph, seed)
         negatives = _negatives(graph, edges.size(1), seed)
@@ -101,29 +115,79 @@ class LinkPrediction:
 
     def loss(self, model: nn.Module, batch: Data) -> Tensor:
         """Mean binary cross-entropy, plus the model's auxiliary losses."""
-        logits = model(_with_fresh_negatives(batch) if self.fresh_negatives else batch)
-        label = batch.edge_label.expand_as(logits)
+        batch = _with_fresh_negatives(batch) if self.fresh_negatives else batch
+        logits = _logits(model, batch)
+        label = batch.edge_label.expand_as(logits).to(logits.dtype)
         loss = functional.binary_cross_entropy_with_logits(logits, label)
         return loss + auxiliary_loss(model)
 
     def evaluate(self, model: nn.Module, batches: Sequence[Data]) -> Scores:
         """AUC, average precision and accuracy at the threshold that is best on validation.
 
-        `majority` is the rate that always giving the commoner answer gets.
+        `majority` is the rate that always giving the commoner answer gets. A metric that decides
+        does so at that threshold too.
         """
-        logit = torch.cat([model(batch) for batch in batches])
-        positive = torch.cat([batch.edge_label for batch in batches]) > 0.5
-        chosen = torch.cat([batch.sets_threshold for batch in batches])
-        scored = torch.cat([batch.scored for batch in batches])
+        logit = of_any_float(torch.cat([_logits(model, batch) for batch in batches])).numpy()
+        positive = _asked(batches, "edge_label") > 0.5
+        chosen, scored = _asked(batches, "sets_threshold"), _asked(batches, "scored")
+        if np.isnan(logit).any():
+            return dict.fromkeys(self.score_names, math.nan)
+        logit = np.nan_to_num(logit)
         threshold = best_threshold(logit[chosen], positive[chosen])
-        logit, positive = logit[scored], positive[scored]
-        share = float(positive.float().mean())
-        return {
-            "auc": area_under_roc(logit, positive),
-            "average_precision": average_precision(logit, positive),
-            "accuracy": float(((logit > threshold) == positive).float().mean()),
-            "majority": max(share, 1 - share),
+        answer, target = logit[scored][:, None], positive[scored][:, None] * 1.0
+        share = float(target.mean())
+        found = {
+            m.name: score(m, "labels", target, answer - threshold * m.decides)
+            for m in self._metrics
         }
+        return found | {"majority": max(share, 1 - share)}
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """The keys of what `evaluate` gives."""
+        return (*(metric.name for metric in self._metrics), "majority")
+
+    @property
+    def _metrics(self) -> list[Metric]:
+        names = dict.fromkeys(("auc", "average_precision", "accuracy", self.metric))
+        return [require_metric(name, "labels") for name in names]
+
+    def test_part(self) -> str:
+        """In words, what the test part is."""
+        return "split anew by the seed, so that it may be tested on what it was trained on"
+
+
+def _logits(model: nn.Module, batch: Data) -> Tensor:
+    """[pairs] or [views, pairs]; raises GnnperfError for other shapes."""
+    pairs = batch.edge_label_index.size(1)
+    needed = f"[{pairs}], a logit a pair of edge_label_index,"
+    logits = tensor_of(output_of(model, batch, _NAME), _NAME, needed)
+    if logits.shape == (pairs, 1):
+        return logits.view(-1)
+    if logits.dim() not in (1, 2) or logits.size(-1) != pairs:
+        raise GnnperfError(f"{_NAME}: the model gave {list(logits.shape)}, and {needed} is needed")
+    return logits
+
+
+def _asked(batches: Sequence[Data], name: str) -> Array:
+    found: Array = torch.cat([batch[name] for batch in batches]).cpu().numpy()
+    return found
+
+
+def best_threshold(score: Array, positive: Array) -> float:
+    """The threshold t with the highest accuracy of `score > t`, halfway between two scores.
+
+    Args:
+        score: [n], n > 0.
+        positive: bool [n]; one of each kind at least.
+    """
+    false_rate, true_rate, level = roc_curve(positive, score, drop_intermediate=False)
+    # Calling all from a level on positive: the hits among them and the negatives below are right.
+    right = np.rint(true_rate * positive.sum()) - np.rint(false_rate * (~positive).sum())
+    cut = int(right.argmax())
+    # The first level is above all; below the last lies nothing.
+    level = np.concatenate([level[1:2] + 1, level[1:], level[-1:] - 1])
+    return float((level[cut] + level[cut + 1]) / 2)
 
 
 def _negatives(graph: Data, count: int, seed: int) -> Tensor:

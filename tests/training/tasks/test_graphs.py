@@ -8,7 +8,8 @@ from torch_geometric.data import Data
 from gnnperf.datasets import DataError
 from gnnperf.errors import GnnperfError
 from gnnperf.training import GraphClassification, TrainSettings, evaluate, fit, seeded
-from gnnperf.training.tasks.graphs import OUTLIER, stratified
+from gnnperf.training.tasks.splits import stratified
+from gnnperf.training.tasks.views import OUTLIER
 
 
 def make_graphs(count=60, seed=0, classes=2):
@@ -150,9 +151,10 @@ def broken(**changes):
         (broken(y=None), "graph 4 has the label None"),
         (broken(y=torch.tensor([0.5])), "graph 4 has the label"),
         (broken(y=torch.tensor([-1])), "graph 4 has the label"),
-        (broken(x=None), "graph 4 has no floating-point node features"),
-        (broken(x=torch.ones(3, 3, dtype=torch.long)), "graph 4 has no floating-point"),
-        (broken(x=torch.empty(0, 3)), "graph 4 has no floating-point"),
+        (broken(y=torch.tensor([[0.0]])), r"graph 4 has the label \[\[0.0\]\] .*long.*view\(1\)"),
+        (broken(x=None, num_nodes=3), "graph 4 has no x and graph 0 has one"),
+        (broken(x=torch.ones(9, 3, dtype=torch.long)), "graph 4 has x of torch.int64 and graph 0"),
+        (broken(x=torch.empty(0, 3)), "graph 4 has no node; drop it"),
         (broken(x=torch.full((9, 3), float("nan"))), "graph 4 has a feature that is not finite"),
         (broken(x=torch.ones(9, 2)), "graph 4 has 2 features and graph 0 has 3"),
         (broken(edge_index=None), "graph 4 has no edge_index"),

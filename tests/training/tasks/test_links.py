@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from gnnperf.datasets import SPECS, DataError, DataOptions, load_dataset
 from gnnperf.errors import GnnperfError
 from gnnperf.ops.pairs import pair_number
 from gnnperf.training import LinkPrediction, evaluate, fit, prepared, seeded
+from gnnperf.training.tasks.links import best_threshold
 from gnnperf.workloads import WORKLOADS
 
 
@@ -129,6 +131,41 @@ def test_the_threshold_comes_from_validation_alone():
     logit = torch.where(test.sets_threshold, 10 * test.edge_label, 2 * test.edge_label)
     scores = evaluate(_Recorder(lambda data: logit), task, [test])
     assert scores == {"auc": 1.0, "average_precision": 1.0, "accuracy": 0.5, "majority": 0.5}
+
+
+@given(
+    st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=2, max_size=30).filter(
+        lambda pairs: len({positive for _, positive in pairs}) == 2
+    )
+)
+def test_no_threshold_is_more_accurate(pairs):
+    # Few different scores: ties are the rule.
+    score, positive = (np.array(c) for c in zip(*pairs, strict=True))
+
+    def right(threshold):
+        return int(((score > threshold) == positive).sum())
+
+    best = max(right(level - 0.5) for level in range(-4, 6))
+    assert right(best_threshold(score.astype(float), positive)) == best
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "macro_f1", "balanced_accuracy"])
+def test_another_metric_heads_the_report(metric):
+    graph = _graph([(i, i + 1) for i in range(100)], 101)
+    task = LinkPrediction(metric=metric)
+    (test,) = task.split([graph], 0).test
+    logit = torch.where(test.sets_threshold, 10 * test.edge_label, 2 * test.edge_label)
+    scores = evaluate(_Recorder(lambda data: logit), task, [test])
+    assert list(scores) == list(task.score_names)
+    # The mean of log(2) for a logit of 0 and of log(1 + e^-2) for one of 2.
+    expected = {"log_loss": 0.41, "macro_f1": 0.0, "balanced_accuracy": 0.5}
+    assert scores[task.metric] == pytest.approx(expected[metric], abs=1e-2)
+
+
+def test_logits_that_are_no_numbers_have_no_scores():
+    (test,) = LinkPrediction().split([_graph([(i, i + 1) for i in range(40)], 41)], 0).test
+    scores = evaluate(_Recorder(lambda d: d.edge_label * torch.nan), LinkPrediction(), [test])
+    assert all(score != score for score in scores.values())
 
 
 @pytest.mark.parametrize("edges", [[], [(0, 0), (1, 1)], [(0, 1)], [(i, i + 1) for i in range(19)]])
