@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gnnperf.compression import Compressed, RecipeError, finetune
+from gnnperf.compression.coverage import proven
 from gnnperf.compression.l2 import parse_rate, regularize
+from gnnperf.compression.plain import with_plain_model
 from gnnperf.compression.pruning.gradual import prune_gradually
 from gnnperf.compression.pruning.lottery import lottery_ticket, parse_ticket
 from gnnperf.compression.pruning.magnitude import (
@@ -166,12 +168,14 @@ def _spelt(argument: Any) -> str:
 def compress(trained: Trained, recipe: str) -> Compressed:
     """Apply a recipe to a copy of the trained model, which stays as it is.
 
-    Raises RecipeError for an unknown recipe, an argument out of range, or nothing to change.
+    What its method says that it changed is held against the tensors of the model that it gives
+    back. Raises RecipeError for an unknown recipe, an argument out of range, nothing to change, or
+    a claim that the tensors do not bear out.
     """
     parsed = parse_recipe(recipe)
     try:
-        compressed = parsed.method.apply(trained, parsed.argument)
+        compressed = parsed.method.apply(with_plain_model(trained), parsed.argument)
+        compressed = replace(compressed, recipe=parsed.text)
+        return proven(finetune(compressed) if parsed.finetuned else compressed)
     except RecipeError as error:
         raise RecipeError(f"recipe {parsed.text}: {error}") from error
-    compressed = replace(compressed, recipe=parsed.text)
-    return finetune(compressed) if parsed.finetuned else compressed

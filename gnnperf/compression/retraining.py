@@ -7,6 +7,7 @@ from torch import nn
 from gnnperf.compression.finite import logits_fault
 from gnnperf.records import Reading, measured, unavailable
 from gnnperf.training import FitReport, Trained
+from gnnperf.training.tasks.base import CONSTANTS
 
 
 def training_readings(
@@ -37,8 +38,7 @@ def training_readings(
         readings["diverged_epoch"] = measured(report.diverged_epoch, "count", source)
     if why := _unusable(trained, report, model):
         reason = f"the training diverged: {why}"
-        # What the commonest class gets is the labels' alone.
-        scores = [name for name in trained.report.validation if name != "majority"]
+        scores = [name for name in trained.report.validation if name not in CONSTANTS]
         names = [*scores, f"{trained.task.metric}_drop"]
         readings |= {name: unavailable("fraction", "test part", reason) for name in names}
         readings["stored_bytes"] = unavailable("bytes", "file", reason)

@@ -26,6 +26,7 @@ from gnnperf.gates.verdicts import (
     fails,
     gone,
     judge,
+    judge_coverage,
 )
 from gnnperf.plugin.gate_seeds import Seeds
 from gnnperf.plugin.gone import GoneCase, WholeFiles, insert_gone
@@ -89,6 +90,7 @@ class GateRun:
             if record is not None:
                 self._report.records[item.nodeid] = record
                 self._seeds.add(item.nodeid, record, self._limits(item))
+                self._add_coverage(item, record)
             if isinstance(item, GoneCase):
                 self._report.verdicts[item.nodeid] = item.verdict
         if self._gates:
@@ -103,6 +105,12 @@ class GateRun:
     def _limits(self, item: pytest.Item) -> Mapping[str, float]:
         return {**self._options.limits, **marked_limits(item)}
 
+    def _add_coverage(self, item: pytest.Item, record: Record) -> None:
+        """The verdict of a case that covers too little, which fails before it is judged."""
+        finding = judge_coverage(item.nodeid, record, self._limits(item))
+        if self._gates and finding is not None and fails(finding.verdict, strict=False):
+            self._report.verdicts[item.nodeid] = case_verdict(item.nodeid, [finding])
+
     def _judged(self, item: pytest.Item, record: Record | None) -> CaseVerdict | None:
         test = item.nodeid
         baseline = self._baselines.get(test)
@@ -110,6 +118,8 @@ class GateRun:
             silent = baseline is not None and self._files.ran(test)
             return gone(test, "its test measured nothing") if silent else None
         verdict = judge(test, record, baseline, self._limits(item), strict=self._strict)
+        if covered := judge_coverage(test, record, self._limits(item)):
+            verdict = self._with(verdict, covered)
         if score := self._seeds.close(test):
             verdict = self._with(verdict, score)
         return confirmed(verdict, partial(self._again, test), strict=self._strict)

@@ -18,12 +18,14 @@ from torch_geometric.data import Data
 
 from gnnperf import codec
 from gnnperf.compression import Compressed, Deployed, deployed_state
+from gnnperf.compression.coverage import COVERED, proven
 from gnnperf.errors import GnnperfError
 from gnnperf.meters import registry
 from gnnperf.meters.base import Readings, beside
 from gnnperf.meters.cost import parameter_readings
 from gnnperf.meters.latency import DeviceClock, Pair, cuda_clock
 from gnnperf.meters.memory.heap import LoadHeapMeter
+from gnnperf.models.ties import tie, ties
 from gnnperf.records import Layer, Reading, Record, measured, unavailable
 from gnnperf.study.finite import require_finite
 from gnnperf.system.machine import describe_machine, git_commit, versions
@@ -72,6 +74,9 @@ def measure(
     if unknown:
         raise GnnperfError(f"unknown meters {unknown}; there are {', '.join(PASSES)}")
     require_finite(compressed)
+    if COVERED not in compressed.readings:
+        # Not made by a recipe.
+        compressed = proven(compressed)
     twin = compressed.twin
     setting = Setting(
         run_pair, replace(options or registry.MeterOptions(), gpus=gpus_of(_device(twin)))
@@ -97,6 +102,7 @@ def measure(
         dataset=twin.data["dataset"],
         source=twin.data["source"],
         higher_is_better=headline(twin).higher_is_better,
+        uncovered=compressed.uncovered,
     )
 
 
@@ -302,7 +308,9 @@ class LoadAndInfer:
 
     def _load(self, state: dict[str, Tensor]) -> None:
         # Masks are no part of what is stored; everything stored must find its place.
+        tied = ties(self.model)
         found = self.model.load_state_dict(state, strict=False, assign=True)
+        tie(self.model, tied)
         if found.unexpected_keys:
             raise GnnperfError(f"the model has no place for {found.unexpected_keys}")
 

@@ -28,6 +28,7 @@ from gnnperf.compression.quantization.quantize import with_linears
 from gnnperf.compression.quantization.sites import (
     linears,
     replace_module,
+    require_float32,
     watching,
     weight_coverage,
 )
@@ -52,7 +53,11 @@ def parse_bits(text: str) -> int:
 
 
 def a2q(trained: Trained, bits: int) -> Compressed:
-    """Quantize a copy of the trained model and train it on; raises RecipeError without a linear."""
+    """Quantize a copy of the trained model and train it on; raises RecipeError without a linear.
+
+    And for weights of another dtype than float32.
+    """
+    require_float32(trained.model)
     model = with_linears(deepcopy(trained.model))
     rows = row_counts(model, [*trained.parts.train, *trained.parts.validation])
     if not rows:
@@ -126,6 +131,7 @@ def quantize_linears(
         bits: of the weights; with as many the features begin.
     """
     layers = {}
+    tied: dict[int, nn.Parameter] = {}
     for name, count in rows.items():
         linear = model.get_submodule(name)
         device = linear.get_parameter("weight").device
@@ -134,7 +140,9 @@ def quantize_linears(
             if count is None
             else NodeQuantizer(count, bits, device)
         )
-        layers[name] = A2QLinear(linear, bits, features)
+        layers[name] = layer = A2QLinear(linear, bits, features)
+        # A tied weight has one set of steps, and so of codes.
+        layer.log2_weight_steps = tied.setdefault(id(layer.weight), layer.log2_weight_steps)
         replace_module(model, linear, layers[name])
     memory = MemoryLoss(list(layers.values()), MEMORY_WEIGHT, MEMORY_TARGET_KIB)
     model.add_module(MEMORY, memory)

@@ -1,0 +1,42 @@
+"""Trained models whose weights lie open, which recipes can change in place."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+
+from torch import nn
+
+from gnnperf.compression.compressed import RecipeError
+from gnnperf.models.wrappers import WrapperError, folded, parametrized, unwrapped, without_graph
+from gnnperf.training import Trained
+
+
+def with_plain_model(trained: Trained) -> Trained:
+    """The same base with its model unwrapped, and with the weights folded that are computed.
+
+    Raises RecipeError for a model of which the weights cannot be had.
+    """
+    try:
+        inside = unwrapped(trained.model)
+    except WrapperError as error:
+        raise RecipeError(f"{trained.workload}: {error}") from error
+    if parametrized(inside):
+        return replace(trained, model=folded(deepcopy(without_graph(inside))))
+    return trained if inside is trained.model else replace(trained, model=inside)
+
+
+def untrained(trained: Trained, draw: int | None = None) -> nn.Module:
+    """`trained.fresh()`, or with another draw, for a recipe that trains from the start.
+
+    Raises RecipeError where that computes its weights (spectral_norm, weight_norm): the base was
+    trained so, and what a recipe holds on to would be another model.
+    """
+    model: nn.Module = trained.fresh() if draw is None else trained.fresh(draw)
+    if names := parametrized(model):
+        raise RecipeError(
+            f"{trained.workload} computes {names[0]} from a parametrization in every forward, so "
+            "that it cannot be trained anew with its plain weights; use a recipe that begins with "
+            "the trained ones, such as global, or take the parametrization off"
+        )
+    return model

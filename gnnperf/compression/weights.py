@@ -1,0 +1,123 @@
+"""Which parameters are weights: those of two dimensions or more that something is multiplied by.
+
+Biases are none, of however many dimensions (ARMA's has four), nor are scales of a normalisation,
+or centres and widths of a kernel (GMM's): zero takes nothing out of those.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch_geometric.data import Data
+
+from gnnperf.training import Parts, seeded
+
+_BIAS = re.compile(r"(^|_)bias(_|$)")
+_NORM = re.compile(r"Norm(\d\d?d)?(_|$)")
+"""In the name of a class: LayerNorm, BatchNorm1d, InstanceNorm, torch's, PyG's and anybody's."""
+
+# What the parts of a parameter, or several parameters side by side, pass through unchanged.
+_PASSING = frozenset(
+    "cat stack index index_select gather clone _to_copy contiguous repeat expand_copy flip roll "
+    "repeat_interleave take _reshape_copy reshape constant_pad_nd tril triu masked_fill neg".split()
+)
+# What does not take anything times a number of the parameter's own. The rest does, or may.
+_NOT_TIMES = frozenset(
+    "add sub rsub pow exp log sqrt rsqrt abs sign sigmoid tanh softplus _softmax _log_softmax "
+    "maximum minimum eq ne lt le gt ge _cdist_forward linalg_vector_norm norm copy fill where "
+    "lerp max min amax amin argmax".split()
+)
+# The arguments of a product that are only added to it, or divide.
+_ADDED = {"addmm": (0,), "addmv": (0,), "addbmm": (0,), "baddbmm": (0,), "div": (1,)} | dict.fromkeys(
+    ("linear", "convolution", "_convolution"), (2,)
+)  # fmt: skip
+
+
+def weight_names(model: nn.Module, batch: Data | None = None) -> list[str]:
+    """The names of the model's weights, each once, however often it is tied or used.
+
+    Args:
+        model: left as it is.
+        batch: one that it takes, to see in one forward in eval mode what is multiplied by; what
+            that does not show, and without a batch, all of two dimensions or more that are no
+            bias by name and belong to no normalisation.
+    """
+    scales = {
+        id(p) for part in model.modules() if _normalises(part) for p in part.parameters(False)
+    }
+    named = {
+        name: parameter
+        for name, parameter in model.named_parameters()
+        if parameter.dim() >= 2
+        and parameter.is_floating_point()
+        and id(parameter) not in scales
+        and not _BIAS.search(name.rpartition(".")[2])
+    }
+    idle = set() if batch is None else _never_multiply(model, named, batch)
+    return [name for name in named if name not in idle]
+
+
+def a_batch(parts: Parts) -> Data | None:
+    """One to follow a model on: of a part that stays the same, where there is one."""
+    return next(
+        (part[0] for part in (parts.test, parts.validation, parts.train) if len(part)), None
+    )
+
+
+def _normalises(part: nn.Module) -> bool:
+    return any(_NORM.search(kind.__name__) for kind in type(part).__mro__)
+
+
+def _never_multiply(model: nn.Module, named: Mapping[str, Tensor], batch: Data) -> set[str]:
+    """Those that a forward uses, and only ever adds or the like."""
+    uses, training = _Uses(named), model.training
+    model.eval()
+    try:
+        with torch.no_grad(), seeded(0), uses:
+            model(batch)
+    except Exception:  # whatever a model raises: what it cannot compute is said where it is scored
+        return set()
+    finally:
+        model.train(training)
+    return uses.used - uses.multiplied
+
+
+class _Uses(TorchDispatchMode):
+    """Follows parameters, and what is taken out of them, to the operations that use them."""
+
+    def __init__(self, named: Mapping[str, Tensor]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self.used: set[str] = set()
+        self.multiplied: set[str] = set()
+        # With the tensors, so that none goes and leaves its id to another.
+        self._held = {id(tensor): (tensor, {name}) for name, tensor in named.items()}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__
+        name = name if name.startswith("_") else name.rstrip("_")
+        passes = getattr(func, "is_view", False) or name in _PASSING
+        for position, names in self._taking_part([*args, *(kwargs or {}).values()]):
+            if passes:
+                for tensor in tree_leaves(result):
+                    known = self._held.get(id(tensor), (tensor, set()))[1]
+                    self._held[id(tensor)] = (tensor, known | names)
+                continue
+            self.used |= names
+            if name not in _NOT_TIMES and position not in _ADDED.get(name, ()):
+                self.multiplied |= names
+        return result
+
+    def _taking_part(self, arguments: Sequence[Any]) -> Iterator[tuple[int, set[str]]]:
+        for position, argument in enumerate(arguments):
+            for leaf in tree_leaves(argument):
+                if isinstance(leaf, Tensor) and id(leaf) in self._held:
+                    yield position, self._held[id(leaf)][1]
