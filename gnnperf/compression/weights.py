@@ -20,23 +20,29 @@ from gnnperf.training import Parts, seeded
 
 _BIAS = re.compile(r"(^|_)bias(_|$)")
 _NORM = re.compile(r"Norm(\d\d?d)?(_|$)")
-"""In the name of a class: LayerNorm, BatchNorm1d, InstanceNorm, torch's, PyG's and anybody's."""
+"""In the name of a class: LayerNorm, BatchNorm1d, InstanceNorm, torch's and PyG's."""
+
+_OF_LIBRARIES = ("torch.", "torch_geometric.")
 
 # What the parts of a parameter, or several parameters side by side, pass through unchanged.
-_PASSING = frozenset(
-    "cat stack index index_select gather clone _to_copy contiguous repeat expand_copy flip roll "
-    "repeat_interleave take _reshape_copy reshape constant_pad_nd tril triu masked_fill neg".split()
-)
+_PASSING = {
+    *("cat", "clone", "contiguous", "expand_copy", "flip", "gather", "index", "index_select"),
+    *("masked_fill", "neg", "repeat", "repeat_interleave", "reshape", "roll", "stack", "take"),
+    *("_reshape_copy", "_to_copy", "constant_pad_nd", "tril", "triu"),
+}
 # What does not take anything times a number of the parameter's own. The rest does, or may.
-_NOT_TIMES = frozenset(
-    "add sub rsub pow exp log sqrt rsqrt abs sign sigmoid tanh softplus _softmax _log_softmax "
-    "maximum minimum eq ne lt le gt ge _cdist_forward linalg_vector_norm norm copy fill where "
-    "lerp max min amax amin argmax".split()
-)
+_NOT_TIMES = {
+    *("abs", "add", "amax", "amin", "argmax", "copy", "eq", "exp", "fill", "ge", "gt", "le"),
+    *("lerp", "log", "lt", "max", "maximum", "min", "minimum", "ne", "norm", "pow", "rsqrt"),
+    *("rsub", "sigmoid", "sign", "softplus", "sqrt", "sub", "tanh", "where"),
+    *("_cdist_forward", "_euclidean_dist", "_log_softmax", "_softmax", "linalg_vector_norm"),
+}
 # The arguments of a product that are only added to it, or divide.
-_ADDED = {"addmm": (0,), "addmv": (0,), "addbmm": (0,), "baddbmm": (0,), "div": (1,)} | dict.fromkeys(
-    ("linear", "convolution", "_convolution"), (2,)
-)  # fmt: skip
+_ADDED = {
+    **dict.fromkeys(("addmm", "addmv", "addbmm", "baddbmm"), 0),
+    **dict.fromkeys(("linear", "convolution", "_convolution"), 2),
+    "div": 1,
+}
 
 
 def weight_names(model: nn.Module, batch: Data | None = None) -> list[str]:
@@ -71,7 +77,10 @@ def a_batch(parts: Parts) -> Data | None:
 
 
 def _normalises(part: nn.Module) -> bool:
-    return any(_NORM.search(kind.__name__) for kind in type(part).__mro__)
+    return any(
+        _NORM.search(kind.__name__) and kind.__module__.startswith(_OF_LIBRARIES)
+        for kind in type(part).__mro__
+    )
 
 
 def _never_multiply(model: nn.Module, named: Mapping[str, Tensor], batch: Data) -> set[str]:
@@ -112,7 +121,7 @@ class _Uses(TorchDispatchMode):
                     self._held[id(tensor)] = (tensor, known | names)
                 continue
             self.used |= names
-            if name not in _NOT_TIMES and position not in _ADDED.get(name, ()):
+            if name not in _NOT_TIMES and position != _ADDED.get(name):
                 self.multiplied |= names
         return result
 

@@ -7,6 +7,7 @@ names, and a parametrization (spectral_norm, weight_norm) computes them anew in 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -122,7 +123,8 @@ def folded(model: nn.Module) -> nn.Module:
         for name in _parametrizations(module):
             parametrize.remove_parametrizations(module, name, leave_parametrized=True)
         for key, _ in _hooks(module):
-            module._forward_pre_hooks.pop(key).remove(module)
+            hook: Any = module._forward_pre_hooks.pop(key)
+            hook.remove(module)
     return model
 
 
@@ -140,15 +142,15 @@ def without_graph(model: nn.Module) -> nn.Module:
 
 
 def _parametrizations(module: nn.Module) -> list[str]:
-    if not parametrize.is_parametrized(module):
-        return []
-    return [*module.parametrizations]  # type: ignore[union-attr, list-item]  # a ModuleDict
+    computed: Any = module.parametrizations if parametrize.is_parametrized(module) else ()
+    return [*computed]
 
 
 def _hooks(module: nn.Module) -> list[tuple[int, str]]:
     """Key and weight's name of each."""
+    hooks: Any = module._forward_pre_hooks
     return [
-        (key, getattr(hook, "name", None) or hook._tensor_name)
-        for key, hook in module._forward_pre_hooks.items()
+        (key, hook._tensor_name if isinstance(hook, BasePruningMethod) else hook.name)
+        for key, hook in hooks.items()
         if isinstance(hook, _OLD_HOOKS)
     ]
