@@ -32,7 +32,7 @@ def untrained(trained: Trained, draw: int | None = None) -> nn.Module:
     Raises RecipeError where that computes its weights (spectral_norm, weight_norm): the base was
     trained so, and what a recipe holds on to would be another model.
     """
-    model: nn.Module = trained.fresh() if draw is None else trained.fresh(draw)
+    model = unwrapped(trained.fresh() if draw is None else trained.fresh(draw))
     if names := parametrized(model):
         raise RecipeError(
             f"{trained.workload} computes {names[0]} from a parametrization in every forward, so "

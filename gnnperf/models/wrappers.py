@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.prune import BasePruningMethod
@@ -112,13 +111,13 @@ def parametrized(model: nn.Module) -> list[str]:
     ]
 
 
-@torch.no_grad()
 def folded(model: nn.Module) -> nn.Module:
     """The model in eval mode, changed in place: every computed weight is a parameter by itself.
 
     It computes what it did; trained on, it goes without the parametrization.
     """
     model.eval()
+    # With gradients, as torch makes no parameter of what needs none.
     for module in list(model.modules()):
         for name in _parametrizations(module):
             parametrize.remove_parametrizations(module, name, leave_parametrized=True)
