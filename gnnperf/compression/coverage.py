@@ -47,21 +47,19 @@ def proven(compressed: Compressed) -> Compressed:
     """The same with its coverage counted: `coverage`, `uncovered` and the reading `covered`.
 
     A weight is covered where the tensors show that it was taken in hand, or bear out that the part
-    of it which the method claims moved. Raises RecipeError for a claim beyond the tensors.
+    of it which the method claims moved. Raises RecipeError for a claim beyond the tensors, and for
+    a model that shares tensors with its twin, which then is no dense one any more.
     """
+    _require_apart(compressed)
     parameters = _Parameters(compressed)
     counted = parameters.counted()
     claims = {parameters.tied.get(n, n): claim for n, claim in compressed.coverage.items()}
     for name, claim in claims.items():
         _require_borne_out(compressed, name, claim, counted.get(name))
-    seen = {
-        name: Changed(count.quantized or count.removed, count.total)
-        for name, count in counted.items()
-        if count.taken
-    }
+    weights = parameters.weights()
+    seen = {name: _as_claim(counted[name]) for name in weights if counted[name].taken}
     claimed = {name: claim for name, claim in claims.items() if name in seen or claim.changed}
     covered = seen | claimed
-    weights = parameters.weights()
     shares = [counted[name].total for name in weights if name in covered]
     return replace(
         compressed,
@@ -78,11 +76,28 @@ def proven(compressed: Compressed) -> Compressed:
     )
 
 
+def _as_claim(count: Counted) -> Changed:
+    """What a method would say that knows what was counted."""
+    if count.quantized:
+        return Changed(count.quantized, count.total, "quantized")
+    return Changed(count.removed, count.total)
+
+
 def _share(taken: int, total: int) -> Reading:
     source = f"{taken} of {total} weights, biases apart, counted on the model's tensors"
     if not total:
         return unavailable("fraction", source, "the model has no weights")
     return measured(taken / total, "fraction", source)
+
+
+def _require_apart(compressed: Compressed) -> None:
+    theirs = {p.data_ptr() for p in compressed.twin.model.parameters() if p.numel()}
+    for name, mine in compressed.model.named_parameters():
+        if mine.numel() and mine.data_ptr() in theirs:
+            raise RecipeError(
+                f"the model that it gives back shares {name} with the dense twin of "
+                f"{compressed.twin.workload}; change copy.deepcopy(trained.model) instead"
+            )
 
 
 def _require_borne_out(

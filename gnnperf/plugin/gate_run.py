@@ -118,8 +118,6 @@ class GateRun:
             silent = baseline is not None and self._files.ran(test)
             return gone(test, "its test measured nothing") if silent else None
         verdict = judge(test, record, baseline, self._limits(item), strict=self._strict)
-        if covered := judge_coverage(test, record, self._limits(item)):
-            verdict = self._with(verdict, covered)
         if score := self._seeds.close(test):
             verdict = self._with(verdict, score)
         return confirmed(verdict, partial(self._again, test), strict=self._strict)

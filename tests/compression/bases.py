@@ -1,6 +1,5 @@
 """Bases on small graphs, without a workload: what recipes begin with."""
 
-
 import torch
 from torch_geometric.data import Batch, Data
 
