@@ -7,7 +7,7 @@ or centres and widths of a kernel (GMM's): zero takes nothing out of those.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -30,6 +30,8 @@ _PASSING = {
     *("masked_fill", "neg", "repeat", "repeat_interleave", "reshape", "roll", "stack", "take"),
     *("_reshape_copy", "_to_copy", "constant_pad_nd", "tril", "triu"),
 }
+# Zero stays zero in a sum of what is fixed, as in W - W.t().
+_SUMS = {"add", "sub", "rsub"}
 # What does not take anything times a number of the parameter's own. The rest does, or may.
 _NOT_TIMES = {
     *("abs", "add", "amax", "amin", "argmax", "copy", "eq", "exp", "fill", "ge", "gt", "le"),
@@ -85,7 +87,7 @@ def _normalises(part: nn.Module) -> bool:
 
 def _never_multiply(model: nn.Module, named: Mapping[str, Tensor], batch: Data) -> set[str]:
     """Those that a forward uses, and only ever adds or the like."""
-    uses, training = _Uses(named), model.training
+    uses, training = _Uses(model, named), model.training
     model.eval()
     try:
         with torch.no_grad(), seeded(0), uses:
@@ -98,14 +100,20 @@ def _never_multiply(model: nn.Module, named: Mapping[str, Tensor], batch: Data) 
 
 
 class _Uses(TorchDispatchMode):
-    """Follows parameters, and what is taken out of them, to the operations that use them."""
+    """Follows parameters, and what is made of them alone, to the operations that use them.
 
-    def __init__(self, named: Mapping[str, Tensor]) -> None:
+    Attributes:
+        used, multiplied: names of those that take part in some operation, and in a product.
+    """
+
+    def __init__(self, model: nn.Module, named: Mapping[str, Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self.used: set[str] = set()
         self.multiplied: set[str] = set()
-        # With the tensors, so that none goes and leaves its id to another.
-        self._held = {id(tensor): (tensor, {name}) for name, tensor in named.items()}
+        # What does not hang on the batch, and of whose parameters it is made: by its id, with the
+        # tensor itself, so that none goes and leaves its id to another.
+        self._fixed = {id(t): (t, _NOBODY) for t in (*model.parameters(), *model.buffers())}
+        self._fixed |= {id(t): (t, frozenset({name})) for name, t in named.items()}
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -113,20 +121,43 @@ class _Uses(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         name = func.overloadpacket.__name__
         name = name if name.startswith("_") else name.rstrip("_")
-        passes = getattr(func, "is_view", False) or name in _PASSING
-        for position, names in self._taking_part([*args, *(kwargs or {}).values()]):
-            if passes:
-                for tensor in tree_leaves(result):
-                    known = self._held.get(id(tensor), (tensor, set()))[1]
-                    self._held[id(tensor)] = (tensor, known | names)
-                continue
+        found = [
+            (position, self._fixed[id(leaf)][1] if id(leaf) in self._fixed else None)
+            for position, argument in enumerate([*args, *(kwargs or {}).values()])
+            for leaf in tree_leaves(argument)
+            if isinstance(leaf, Tensor)
+        ]
+        makers = [(position, names) for position, names in found if names]
+        fixed = all(names is not None for _, names in found)
+        if _passes(func, name, [position for position, _ in makers], fixed=fixed):
+            made = _NOBODY.union(*(names for _, names in makers))
+            self._keep(result, made if makers or fixed else None)
+            return result
+        for position, names in makers:
             self.used |= names
             if name not in _NOT_TIMES and position != _ADDED.get(name):
                 self.multiplied |= names
+        self._keep(result, _NOBODY if fixed else None)
         return result
 
-    def _taking_part(self, arguments: Sequence[Any]) -> Iterator[tuple[int, set[str]]]:
-        for position, argument in enumerate(arguments):
-            for leaf in tree_leaves(argument):
-                if isinstance(leaf, Tensor) and id(leaf) in self._held:
-                    yield position, self._held[id(leaf)][1]
+    def _keep(self, result: Any, made: frozenset[str] | None) -> None:
+        for tensor in tree_leaves(result):
+            if made is None:
+                # What was written into may have been fixed until then.
+                self._fixed.pop(id(tensor), None)
+            elif isinstance(tensor, Tensor):
+                self._fixed[id(tensor)] = (tensor, made)
+
+
+_NOBODY: frozenset[str] = frozenset()
+
+
+def _passes(func: Any, name: str, makers: list[int], *, fixed: bool) -> bool:
+    """Whether the result is zero where the parameters at these positions are.
+
+    So that it stands for them: parts of them, and of what is fixed sums and multiples.
+    """
+    if getattr(func, "is_view", False) or name in _PASSING:
+        return True
+    multiple = makers == [0] if name == "div" else name == "mul" and len(makers) == 1
+    return fixed and (name in _SUMS or multiple)

@@ -22,6 +22,30 @@ class Net(nn.Module):
         return self.head(gnn.global_mean_pool(x, data.batch))
 
 
+class Antisymmetric(nn.Module):
+    """Multiplies by W - W.t() - gamma, and by a sum of two weights."""
+
+    def __init__(self, before, after):
+        super().__init__()
+        self.lin, self.conv = nn.Linear(before, after), gnn.AntiSymmetricConv(after)
+        self.left, self.right = (nn.Parameter(torch.randn(after, after)) for _ in range(2))
+
+    def forward(self, x, edge_index):
+        x = self.conv(self.lin(x), edge_index)
+        return x @ (0.5 * (self.left + self.right) / 3)
+
+
+class Hetero(nn.Module):
+    """A linear layer for each type, with a bias [types, channels] each."""
+
+    def __init__(self, before, after):
+        super().__init__()
+        self.lin = gnn.HeteroLinear(before, after, 4)
+
+    def forward(self, x, edge_index, edge_type):
+        return self.lin(x, edge_type[:1].expand(len(x)))
+
+
 CONVOLUTIONS = {
     "arma": (lambda i, o: gnn.ARMAConv(i, o, num_stacks=2, num_layers=2), [], {"bias"}),
     "gmm": (lambda i, o: gnn.GMMConv(i, o, 3, 4), ["edge_attr"], {"mu", "sigma"}),
@@ -33,6 +57,8 @@ CONVOLUTIONS = {
     "supergat": (lambda i, o: gnn.SuperGATConv(i, o), [], set()),
     "feast": (lambda i, o: gnn.FeaStConv(i, o, heads=2), [], set()),
     "eg": (lambda i, o: gnn.EGConv(i, o, num_heads=4), [], set()),
+    "antisymmetric": (lambda i, o: Antisymmetric(i, o), [], set()),
+    "hetero": (lambda i, o: Hetero(i, o), ["edge_type"], {"bias"}),
     "cheb": (lambda i, o: gnn.ChebConv(i, o, 3), [], set()),
 }  # fmt: skip
 
