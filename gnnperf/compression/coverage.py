@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gnnperf.codec import QuantizedTensor, Value
 from gnnperf.compression.compressed import Changed, Compressed, RecipeError
@@ -91,13 +91,19 @@ def _share(taken: int, total: int) -> Reading:
 
 
 def _require_apart(compressed: Compressed) -> None:
-    theirs = {p.data_ptr() for p in compressed.twin.model.parameters() if p.numel()}
+    theirs = {_place(parameter) for parameter in compressed.twin.model.parameters()}
     for name, mine in compressed.model.named_parameters():
-        if mine.numel() and mine.data_ptr() in theirs:
+        if mine.numel() and _place(mine) in theirs:
             raise RecipeError(
                 f"the model that it gives back shares {name} with the dense twin of "
                 f"{compressed.twin.workload}; change copy.deepcopy(trained.model) instead"
             )
+
+
+def _place(parameter: Tensor) -> int:
+    """The same for two tensors that share memory."""
+    plain = type(parameter) is nn.Parameter and parameter.layout == torch.strided
+    return parameter.untyped_storage().data_ptr() if plain else id(parameter)
 
 
 def _require_borne_out(
@@ -204,7 +210,13 @@ def _counted(value: Value, twin: Tensor, *, masked: bool, silent: bool) -> Count
 
 
 def _numbers(value: Value) -> tuple[Tensor, int]:
-    """What is stored, as the numbers that it stands for, and the bits of each."""
+    """What is stored, as the numbers that it stands for, and the bits of each.
+
+    A tensor class of somebody's own (torchao's) has as many bits as it likes: fewer, that is.
+    """
     if isinstance(value, QuantizedTensor):
         return (value.values.int() - value.zero_point) * value.scale, value.bits
-    return value, 8 * value.element_size()
+    bits = 8 * value.element_size() if type(value) in (Tensor, nn.Parameter) else 0
+    if not bits or value.is_quantized:
+        return value.dequantize(), bits
+    return (value if value.layout == torch.strided else value.to_dense()), bits

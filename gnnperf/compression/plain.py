@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from torch import nn
 
-from gnnperf.compression.compressed import RecipeError
+from gnnperf.compression.compressed import Compressed, RecipeError
 from gnnperf.models.wrappers import WrapperError, folded, parametrized, unwrapped, without_graph
 from gnnperf.training import Trained
 
@@ -17,13 +17,23 @@ def with_plain_model(trained: Trained) -> Trained:
 
     Raises RecipeError for a model of which the weights cannot be had.
     """
+    model = _plain(trained.model, trained.workload)
+    return trained if model is trained.model else replace(trained, model=model)
+
+
+def with_plain_models(compressed: Compressed) -> Compressed:
+    """The same case with both its models so; raises RecipeError likewise."""
+    twin = with_plain_model(compressed.twin)
+    model = _plain(compressed.model, twin.workload)
+    return replace(compressed, twin=twin, model=model)
+
+
+def _plain(model: nn.Module, workload: str) -> nn.Module:
     try:
-        inside = unwrapped(trained.model)
+        inside = unwrapped(model)
     except WrapperError as error:
-        raise RecipeError(f"{trained.workload}: {error}") from error
-    if parametrized(inside):
-        return replace(trained, model=folded(deepcopy(without_graph(inside))))
-    return trained if inside is trained.model else replace(trained, model=inside)
+        raise RecipeError(f"{workload}: {error}") from error
+    return folded(deepcopy(without_graph(inside))) if parametrized(inside) else inside
 
 
 def untrained(trained: Trained, draw: int | None = None) -> nn.Module:

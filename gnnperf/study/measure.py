@@ -19,6 +19,7 @@ from torch_geometric.data import Data
 from gnnperf import codec
 from gnnperf.compression import Compressed, Deployed, deployed_state
 from gnnperf.compression.coverage import COVERED, proven
+from gnnperf.compression.plain import with_plain_models
 from gnnperf.errors import GnnperfError
 from gnnperf.meters import registry
 from gnnperf.meters.base import Readings, beside
@@ -73,10 +74,10 @@ def measure(
     unknown = [name for name in meters if name not in PASSES]
     if unknown:
         raise GnnperfError(f"unknown meters {unknown}; there are {', '.join(PASSES)}")
-    require_finite(compressed)
     if COVERED not in compressed.readings:
         # Not made by a recipe.
-        compressed = proven(compressed)
+        compressed = proven(with_plain_models(compressed))
+    require_finite(compressed)
     twin = compressed.twin
     setting = Setting(
         run_pair, replace(options or registry.MeterOptions(), gpus=gpus_of(_device(twin)))

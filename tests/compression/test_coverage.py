@@ -103,9 +103,12 @@ def test_zero_before_is_no_pruning():
     assert proven(untouched).readings["covered"].value == 0.0
 
 
-def test_a_model_that_is_its_twin_is_refused():
-    with pytest.raises(RecipeError, match=r"shares conv\.bias with .*; change copy\.deepcopy"):
-        proven(Compressed(TRAINED, TRAINED.model))
+def test_a_model_that_shares_tensors_with_its_twin_is_refused():
+    shares = deepcopy(TRAINED.model)
+    shares.lin.weight = nn.Parameter(TRAINED.model.lin.weight.detach())
+    for model, name in ((TRAINED.model, "conv.bias"), (shares, "lin.weight")):
+        with pytest.raises(RecipeError, match=f"shares {name} with .*; change copy\\.deepcopy"):
+            proven(Compressed(TRAINED, model))
 
 
 class Stored(Deployed):
@@ -184,6 +187,29 @@ def test_what_no_recipe_made_is_counted_when_it_is_measured():
     record = measure(by(half_of_lin), meters=())
     assert record.value("covered") == 64 / 120
     assert record.coverage == {"lin.weight": (32, 64)}
+
+
+def test_sparse_and_quantized_tensors_are_counted():
+    model = deepcopy(TRAINED.model)
+    model.lin.weight = nn.Parameter(model.lin.weight.detach().clone())
+    with torch.no_grad():
+        half_of_lin(model)
+    model.lin.weight = nn.Parameter(model.lin.weight.detach().to_sparse(), requires_grad=False)
+    with torch.no_grad():
+        codes = torch.quantize_per_tensor(model.head.weight, 0.1, 0, torch.qint8)
+    model.head.weight = nn.Parameter(codes, requires_grad=False)
+    assert proven(Compressed(TRAINED, model)).coverage == {
+        "lin.weight": Changed(32, 64), "head.weight": Changed(16, 16, "quantized"),
+    }  # fmt: skip
+
+
+def test_what_is_measured_of_a_wrapped_pair_is_plain():
+    compressed = by(half_of_lin)
+    twin = replace(TRAINED, model=nn.DataParallel(deepcopy(TRAINED.model)))
+    wrapped = replace(compressed, twin=twin, model=nn.DataParallel(compressed.model))
+    record = measure(wrapped, meters=("scores", "size"))
+    assert record.coverage == {"lin.weight": (32, 64)}
+    assert set(record.layers) == set(dict(Net().named_parameters()))
 
 
 class Tied(nn.Module):

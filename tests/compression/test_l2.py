@@ -86,6 +86,6 @@ def test_what_a_constant_gets_stays_where_a_training_diverged(short):
     readings = training_readings(trained, report)
     lost = {name: r.unit for name, r in readings.items() if r.status == "unavailable"}
     assert lost == {
-        "mae": "target", "loss": "nats", "accuracy_drop": "fraction", "stored_bytes": "bytes",
+        "mae": "target", "loss": "loss", "accuracy_drop": "fraction", "stored_bytes": "bytes",
         "size_ratio": "ratio",
     }  # fmt: skip
