@@ -118,6 +118,8 @@ class Record:
         dataset: its name, `cora_node`.
         source: where its graphs came from: `real`, `synthetic`.
         higher_is_better: whether a rise of `metric` is good.
+        steps: what each step of the recipe did: its text, coverage, parameters and non-zeros that
+            it left, how its training went, and which weights were kept.
     """
 
     workload: str
@@ -133,6 +135,7 @@ class Record:
     source: str
     higher_is_better: bool = True
     uncovered: Mapping[str, str] = field(default_factory=dict)
+    steps: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def case(self) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
 from gnnperf.compression.compressed import Compressed, RecipeError
+from gnnperf.compression.masks import attach_masks, hold_masks
 from gnnperf.compression.quantization.a2q.features import (
     FeatureQuantizer,
     GroupQuantizer,
@@ -24,7 +25,7 @@ from gnnperf.compression.quantization.a2q.packing import pack_rows
 from gnnperf.compression.quantization.agreement import agreement_readings
 from gnnperf.compression.quantization.export import export
 from gnnperf.compression.quantization.grid import MAX_BITS, MIN_BITS
-from gnnperf.compression.quantization.quantize import with_linears
+from gnnperf.compression.quantization.quantize import masks_with_linears, with_linears
 from gnnperf.compression.quantization.sites import (
     linears,
     replace_module,
@@ -58,7 +59,9 @@ def a2q(trained: Trained, bits: int) -> Compressed:
     And for weights of another dtype than float32.
     """
     require_float32(trained.model)
-    model = with_linears(deepcopy(trained.model))
+    model = deepcopy(trained.model)
+    masks = masks_with_linears(model)
+    model = with_linears(model)
     rows = row_counts(model, [*trained.parts.train, *trained.parts.validation])
     if not rows:
         raise RecipeError(
@@ -66,12 +69,14 @@ def a2q(trained: Trained, bits: int) -> Compressed:
             "PyG's) that could be quantized; quantize a model that does"
         )
     layers = quantize_linears(model, rows, bits)
+    if masks:
+        attach_masks(model, masks)
     report = fit_cached(
         trained,
         model,
         training_settings(trained.train),
         by=__name__,
-        after_step=hold_ranges,
+        after_step=_hold,
         progress=f"{trained.workload}-a2q",
     )
     settle(model, trained.parts.train)
@@ -88,6 +93,12 @@ def a2q(trained: Trained, bits: int) -> Compressed:
             **agreement_readings(model, deployed, test),
         },
     )
+
+
+def _hold(model: nn.Module) -> None:
+    """After an optimizer step."""
+    hold_ranges(model)
+    hold_masks(model)
 
 
 def training_settings(base: TrainSettings) -> TrainSettings:
