@@ -47,16 +47,21 @@ class Counted:
 
 
 def borne_out(compressed: Compressed) -> Compressed:
-    """The same with those claims alone that say something; raises RecipeError for one beyond that.
+    """What a method gave back, with its claims held against the tensors of its model.
 
-    Of the model that a method was given, which stands for the twin here. That a parameter was taken
-    in hand and not changed says something where a mask lies on it.
+    The twin is the model that the method was given. Of the claims those stay that say something;
+    that a parameter was taken in hand and not changed does where a mask lies on it. Where there is
+    none, what the method did is counted. Raises RecipeError for a claim beyond the tensors.
     """
     parameters = _Parameters(compressed)
     counted, claims = parameters.counted(), parameters.claims()
     for name, claim in claims.items():
         _require_borne_out(compressed, name, claim, counted.get(name))
     said = {name: claim for name, claim in claims.items() if claim.changed or counted[name].taken}
+    if not claims:
+        masked = masked_names(compressed.model)
+        seen = [n for n in parameters.weights() if counted[n].taken and n not in masked]
+        said = {name: _as_claim(counted[name]) for name in seen}
     return replace(compressed, coverage=said)
 
 
@@ -85,7 +90,9 @@ def proven(compressed: Compressed) -> Compressed:
     sizes = {name: counted[name].total for name in weights}
     share = _share(sum(n for name, n in sizes.items() if name in covered), sum(sizes.values()))
     said = compressed.readings.get(COVERED)
-    idle = said is not None and said.value is None and not any(c.moved for c in counted.values())
+    if said is not None and said.value is None and not any(c.moved for c in counted.values()):
+        # A method whose part it is to change nothing, and that did so.
+        share = said
     return replace(
         compressed,
         coverage=covered,
@@ -94,7 +101,7 @@ def proven(compressed: Compressed) -> Compressed:
             for name in weights
             if name not in covered
         },
-        readings={**compressed.readings, COVERED: said if said and idle else share},
+        readings={**compressed.readings, COVERED: share},
     )
 
 
