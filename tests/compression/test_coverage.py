@@ -75,7 +75,7 @@ HALF, WHOLE = Changed(32, 64), Changed(64, 64, "quantized")
     ],
 )
 def test_a_claim_beyond_the_tensors_is_one_sentence(monkeypatch, change, claims, sentence):
-    for_all = Method("lies", str, lambda *_: by(change, **claims), finetunes=False)
+    for_all = Method("lies", str, lambda *_: by(change, **claims))
     monkeypatch.setitem(METHODS, "lies", for_all)
     with pytest.raises(RecipeError, match=f"^recipe lies@1: it claims that {sentence}.*give back"):
         compress(TRAINED, "lies@1")
