@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from gnnperf.compression import Compressed, RecipeError, finetune
-from gnnperf.compression.chain import Kind, nonsense, taken
+from gnnperf.compression.chain import Kind, nonsense, then
+from gnnperf.compression.coverage import COVERED, proven
 from gnnperf.compression.l2 import parse_rate, regularize
 from gnnperf.compression.plain import with_plain_model
 from gnnperf.compression.pruning.gradual import prune_gradually
@@ -33,6 +34,7 @@ from gnnperf.compression.quantization.methods import (
     train_protected,
     train_quantized,
 )
+from gnnperf.records import unavailable
 from gnnperf.training import Trained
 
 
@@ -66,7 +68,9 @@ def _pruning(masking: Masking) -> Callable[[Trained, float], Compressed]:
 
 
 def _as_it_is(trained: Trained, argument: None) -> Compressed:
-    return Compressed(trained, deepcopy(trained.model), {})
+    # Held against the tensors: only of what changed nothing it stands.
+    idle = unavailable("fraction", "the recipe", "it leaves the model as it is")
+    return Compressed(trained, deepcopy(trained.model), {}, readings={COVERED: idle})
 
 
 METHODS: dict[str, Method] = {
@@ -228,21 +232,19 @@ def _spelt(argument: Any) -> str:
 def compress(trained: Trained, recipe: str) -> Compressed:
     """Apply a recipe to a copy of the trained model, which stays as it is.
 
-    Each step takes what the one before gave; the twin of all is the trained model. What a method
-    says that it changed is held against the tensors of the model that it gives back. Raises
-    RecipeError for an unknown recipe, an argument out of range, a chain that makes no sense,
-    nothing to change, or a claim that the tensors do not bear out.
+    Each step takes what the one before gave; the twin of all is the trained model. What a step says
+    that it changed is held against the tensors of the model that it gives back, and coverage is
+    counted on those of the last. Raises RecipeError for an unknown recipe, an argument out of
+    range, a chain that makes no sense, nothing to change, or a claim that is not borne out.
     """
     parsed = parse_recipe(recipe)
+    where = ""
     try:
-        compressed = Compressed(with_plain_model(trained), trained.model, recipe=parsed.text)
-    except RecipeError as error:
-        raise RecipeError(f"recipe {parsed.text}: {error}") from error
-    for step in parsed.steps:
-        method = step.method
-        try:
-            compressed = taken(compressed, step.text, method.kind, method.apply, step.argument)
-        except RecipeError as error:
+        trained = with_plain_model(trained)
+        compressed = Compressed(trained, trained.model, {})
+        for step in parsed.steps:
             where = "" if len(parsed.steps) == 1 else f"step {step.text}: "
-            raise RecipeError(f"recipe {parsed.text}: {where}{error}") from error
-    return compressed
+            compressed = then(compressed, step.text, step.method.apply, step.argument)
+        return proven(replace(compressed, recipe=parsed.text))
+    except RecipeError as error:
+        raise RecipeError(f"recipe {parsed.text}: {where}{error}") from error

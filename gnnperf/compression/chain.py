@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 
 from gnnperf.compression.compressed import Compressed, Step
-from gnnperf.compression.coverage import proven
+from gnnperf.compression.coverage import borne_out
 from gnnperf.compression.retraining import is_usable
 from gnnperf.records import Reading
 from gnnperf.training import Trained
@@ -64,28 +64,24 @@ def _why_not(before: str, kind: Kind, text: str, next_kind: Kind) -> str:
     return f"{before} quantizes, and then nothing can be removed; put {text} before it"
 
 
-def taken(
-    before: Compressed,
-    text: str,
-    kind: Kind,
-    apply: Callable[[Trained, Any], Compressed],
-    argument: Any,
+def then(
+    before: Compressed, text: str, apply: Callable[[Trained, Any], Compressed], argument: Any
 ) -> Compressed:
-    """The model after one more step, from where the last one ended; the twin stays the dense one.
+    """Take one more step from where the last one ended; the twin stays the dense model.
 
-    What the step claims is proven against the model that it was given, and what all steps together
-    did is counted against the twin. Where a training before left no usable weights the step is left
-    out: there is nothing to take. Raises RecipeError.
+    Where a training before left no usable weights the step is left out: there is nothing to take.
     """
     if not is_usable(before.readings):
         return before
-    twin, first = before.twin, not before.steps
-    base = twin if first else replace(twin, model=before.model, split=lambda: twin.parts)
-    after = proven(apply(base, argument))
+    twin = before.twin
+    base = twin
+    if before.steps:
+        base = replace(twin, model=before.model, split=lambda: twin.parts)
+    after = borne_out(apply(base, argument))
     parameters = list(after.model.parameters())
     step = Step(
         text,
-        after.coverage if kind not in ("dense", "finetune") else {},
+        after.coverage,
         sum(p.numel() for p in parameters),
         sum(int(torch.count_nonzero(p)) for p in parameters),
         after.finetuned,
@@ -93,15 +89,13 @@ def taken(
     )
     if after.finetuned is None:
         after = replace(after, finetuned=before.finetuned, start=before.start)
-    after = replace(
+    return replace(
         after,
         twin=twin,
-        uncovered={**before.uncovered, **after.uncovered},
+        coverage={**before.coverage, **after.coverage},
         readings=_joined(before.readings, after.readings),
-        recipe=before.recipe,
         steps=(*before.steps, step),
     )
-    return after if first else proven(replace(after, coverage={}))
 
 
 _SUMMED = ("training_epochs", "training_seconds")

@@ -18,7 +18,7 @@ from torch_geometric.data import Data
 
 from gnnperf import codec
 from gnnperf.compression import Compressed, Deployed, Step, deployed_state
-from gnnperf.compression.coverage import COVERED, proven
+from gnnperf.compression.coverage import COVERED, borne_out, proven
 from gnnperf.compression.plain import with_plain_models
 from gnnperf.errors import GnnperfError
 from gnnperf.meters import registry
@@ -76,7 +76,7 @@ def measure(
         raise GnnperfError(f"unknown meters {unknown}; there are {', '.join(PASSES)}")
     if COVERED not in compressed.readings:
         # Not made by a recipe.
-        compressed = proven(with_plain_models(compressed))
+        compressed = proven(borne_out(with_plain_models(compressed)))
     require_finite(compressed)
     twin = compressed.twin
     setting = Setting(
@@ -103,8 +103,8 @@ def measure(
         dataset=twin.data["dataset"],
         source=twin.data["source"],
         higher_is_better=headline(twin).higher_is_better,
-        steps=tuple(map(_step_record, compressed.steps)),
         uncovered=compressed.uncovered,
+        steps=tuple(map(_step_record, compressed.steps)),
     )
 
 
