@@ -8,12 +8,22 @@ from torch import nn
 from torch_geometric.data import Data
 
 from gnnperf.deploy.base import Deployed, Deployment
+from gnnperf.deploy.dead import without_dead
+from gnnperf.deploy.lowering import CannotLower, lowered
+from gnnperf.deploy.plan import Plan
+from gnnperf.deploy.program import Program
 
 
 def lower(model: nn.Module, batches: Sequence[Data]) -> Deployed:
     """The lean form of a model; a model that nothing can be done for runs as it is."""
-    name = type(model).__name__
-    return Deployed(model, left=f"as it is: there is no lowering for a {name}")
+    try:
+        form = lowered(model)
+    except CannotLower as error:
+        return Deployed(model, left=f"as it is: {error}")
+    if isinstance(form, Plan):
+        plan = without_dead(form)
+        return Deployed(Program(plan, batches[0]), plan.done)
+    return Deployed(form)
 
 
 DEPLOYMENT = Deployment("exact, on torch alone: folded, cached, cheaper operations", lower)
