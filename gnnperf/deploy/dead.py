@@ -21,7 +21,7 @@ _CHANNELWISE = (Propagate, Maximum)
 def without_dead(plan: Plan) -> Plan:
     """The plan without dead channels and inputs; a layer keeps at least one of each."""
     steps, before = list(plan.steps), _channels(plan.steps)
-    while any([_thin(steps, first) for first in _layers(steps)]):
+    while any(_thin(steps, number) for number in _layers(steps)):
         pass
     columns, first = plan.columns, steps[0]
     gone = 0

@@ -1,11 +1,10 @@
-"""Lowerings: how modules of a type are run, registered by type.
-
-One for a whole model gives its `Plan`; one for a layer gives a module that stands in for it.
-"""
+"""Lowerings: what modules of a type compute, registered by type, so that it can be run faster."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
@@ -14,27 +13,41 @@ from torch_geometric.nn.dense import Linear as PygLinear
 
 from gnnperf.deploy.base import DeployError
 from gnnperf.deploy.plan import Activation, Layer, Plan
+from gnnperf.ops import SparseMatrix
 
 M = TypeVar("M", bound=nn.Module)
 
-Lowering = Callable[[Any], Plan | nn.Module]
-"""Module in eval mode -> its plan or its stand-in; raises CannotLower. Leaves the module be."""
+
+@dataclass(frozen=True)
+class Convolution:
+    """A layer, and what makes its operator from edge_index [2, edges] and the number of nodes."""
+
+    layer: Layer
+    matrix: Callable[[Tensor, int], SparseMatrix]
+
+
+Form = Plan | Convolution | nn.Module
+Lowering = Callable[[Any], Form]
+"""Module in eval mode -> its form; raises CannotLowerError. Leaves the module be.
+
+A whole model's is its plan, a convolution's a layer, and any module's another that stands in.
+"""
 
 LOWERINGS: dict[type[nn.Module], Lowering] = {}
 """By exact type: a subclass may compute something else."""
 
 
-class CannotLower(DeployError):
+class CannotLowerError(DeployError):
     """A module that has a lowering, but for a detail that it does not know."""
 
 
-def register_lowering(kind: type[M]) -> Callable[[Callable[[M], Plan | nn.Module]], Lowering]:
+def register_lowering(kind: type[nn.Module]) -> Callable[[Lowering], Lowering]:
     """A decorator: the function lowers modules of this type and of no subclass.
 
     Raises DeployError when the type has another already.
     """
 
-    def register(lowering: Callable[[M], Plan | nn.Module]) -> Lowering:
+    def register(lowering: Lowering) -> Lowering:
         if LOWERINGS.setdefault(kind, lowering) is not lowering:
             raise DeployError(
                 f"{kind.__name__} has a lowering already; subclass it, or change that one"
@@ -44,44 +57,45 @@ def register_lowering(kind: type[M]) -> Callable[[Callable[[M], Plan | nn.Module
     return register
 
 
-def lowered(module: nn.Module) -> Plan | nn.Module:
-    """The plan or stand-in of a module; raises CannotLower where there is none."""
+def lowered(module: nn.Module) -> Form:
+    """The form of a module; raises CannotLowerError where there is none."""
     lowering = LOWERINGS.get(type(module))
     if lowering is None:
-        raise CannotLower(f"there is no lowering for {type(module).__name__}")
+        raise CannotLowerError(f"there is no lowering for {type(module).__name__}")
     for name, part in module.named_modules():
         if reason := _changed(part):
-            raise CannotLower(f"{name or type(module).__name__} {reason}")
+            raise CannotLowerError(f"{name or type(module).__name__} {reason}")
     with torch.no_grad():
         return lowering(module)
-
-
-# Of torch: what runs before or after a forward.
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_global_forward_hooks")
 
 
 def _changed(part: nn.Module) -> str | None:
     """Why a module may not compute what its type does."""
     if "forward" in vars(part):
         return "has a forward of its own"
-    if any(getattr(part, hooks, None) for hooks in (*_HOOKS, *_PYG_HOOKS)):
+    # torch's and PyG's alike.
+    if any(value for name, value in vars(part).items() if _HOOKS.search(name)):
         return "has hooks"
     return "is in training mode" if part.training else None
 
 
-_PYG_HOOKS = tuple(
-    f"_{stage}_forward_{when}hooks"
-    for stage in ("propagate", "message", "aggregate", "message_and_aggregate", "edge_update")
-    for when in ("", "pre_")
-) + ("_explain",)
+_HOOKS = re.compile(r"^_\w*forward_(pre_)?hooks$|^_explain$")
 
 
 def only(module: nn.Module, *kinds: type[M]) -> M:
-    """The module, which has to be of exactly one of these types; raises CannotLower."""
+    """The module, which has to be of exactly one of these types; raises CannotLowerError."""
     if type(module) not in kinds:
         names = " or ".join(kind.__name__ for kind in kinds)
-        raise CannotLower(f"a {type(module).__name__} stands where a {names} was expected")
+        raise CannotLowerError(f"a {type(module).__name__} stands where a {names} was expected")
     return module  # type: ignore[return-value]  # checked
+
+
+def convolution(module: nn.Module) -> Convolution:
+    """The layer of a convolution; raises CannotLowerError where there is none."""
+    form = lowered(module)
+    if not isinstance(form, Convolution):
+        raise CannotLowerError(f"the lowering of {type(module).__name__} is of no convolution")
+    return form
 
 
 def linear(
@@ -99,12 +113,12 @@ def linear(
     return Layer(weight.unsqueeze(0), bias, activation, operator)
 
 
-def folded(weight: Tensor, bias: Tensor | None, norm: nn.Module) -> tuple[Tensor, Tensor]:
+def folded(weight: Tensor, bias: Tensor | None, after: nn.Module) -> tuple[Tensor, Tensor]:
     """Weight [out, in] and bias [out] of a linear layer and the batch normalisation after it."""
-    only(norm, nn.BatchNorm1d)
+    norm = only(after, nn.BatchNorm1d)
     mean, variance = norm.running_mean, norm.running_var
     if mean is None or variance is None:
-        raise CannotLower("a BatchNorm1d without running statistics reads the batch")
+        raise CannotLowerError("a BatchNorm1d without running statistics reads the batch")
     # In double precision, so that folding rounds once.
     scale = (variance.double() + norm.eps).rsqrt()
     if norm.weight is not None:

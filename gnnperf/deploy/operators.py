@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,19 +15,17 @@ DENSE_NODES = 64
 
 @dataclass(frozen=True)
 class Rows:
-    """A matrix in compressed rows: row_start [rows + 1], column [entries], value [entries].
+    """A matrix in compressed rows, with at least one entry, which torch wants.
 
-    It holds at least one entry, which torch wants; of an empty matrix a zero.
+    Attributes:
+        row_start: int32 [rows + 1], or int64 of more entries than that numbers.
+        column: of the same dtype [entries].
+        value: [entries]; None: all are one.
     """
 
     row_start: Tensor
     column: Tensor
-    value: Tensor
-
-    def to(self, *args: Any, **kwargs: Any) -> Rows:
-        """Move to a device, or values to a dtype, as `Tensor.to`."""
-        value = self.value.to(*args, **kwargs)
-        return Rows(self.row_start.to(value.device), self.column.to(value.device), value)
+    value: Tensor | None
 
 
 Operator = Rows | Tensor
@@ -52,7 +49,9 @@ def compressed_rows(matrix: SparseMatrix, dtype: torch.dtype) -> Rows:
         row_start = row_start.clone()
         row_start[1:] = 1
         column, value = column.new_zeros(1), value.new_zeros(1)
-    return Rows(row_start, column, value.contiguous())
+    index = torch.int32 if max(len(column), *matrix.shape) < 2**31 else torch.int64
+    all_one = bool(value.eq(1).all())
+    return Rows(row_start.to(index), column.to(index), None if all_one else value.contiguous())
 
 
 def propagate(matrix: Operator, x: Tensor) -> Tensor:

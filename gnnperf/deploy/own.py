@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 from torch_geometric.data import Data
 
-from gnnperf.deploy.lowering import CannotLower, linear, only, register_lowering
+from gnnperf.deploy.lowering import CannotLowerError, linear, only, register_lowering
 from gnnperf.deploy.plan import (
     Activation,
     Layer,
@@ -79,7 +79,9 @@ def _normalized_pair(network: nn.Module, operator: str) -> list[Layer]:
     parts = list(only(network, nn.Sequential))
     kinds = [nn.Linear, nn.BatchNorm1d, nn.ReLU] * 2
     if [type(part) for part in parts] != kinds:
-        raise CannotLower(f"GIN's network is another: {', '.join(type(p).__name__ for p in parts)}")
+        raise CannotLowerError(
+            f"GIN's network is another: {', '.join(type(p).__name__ for p in parts)}"
+        )
     return [
         linear(parts[0], "relu", operator, norm=parts[1]),
         linear(parts[3], "relu", norm=parts[4]),
@@ -104,7 +106,7 @@ def spline(model: SplineNet) -> Plan:
     """Two spline convolutions, their kernels side by side."""
     first, second = only(model.conv1, SplineConv), only(model.conv2, SplineConv)
     if (first.kernel_size, first.is_open) != (second.kernel_size, second.is_open):
-        raise CannotLower("its two convolutions are of different kernels")
+        raise CannotLowerError("its two convolutions are of different kernels")
 
     def operators(data: Data) -> dict[str, SparseMatrix]:
         pseudo = pseudo_of(data)

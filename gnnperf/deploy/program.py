@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -25,7 +25,6 @@ from gnnperf.deploy.plan import (
     Step,
     activate_,
 )
-from gnnperf.models.decoders import inner_product
 from gnnperf.ops import SparseMatrix, sparse_if_worthwhile
 from gnnperf.ops.graphs import starts
 
@@ -43,7 +42,7 @@ class Inputs:
         features: what the first step reads.
         operators: by name.
         segments: of the graphs' rows; None where no step asks for them.
-        pairs: of nodes; None where no step asks for them.
+        pairs: first and second node of each; None where no step asks for them.
     """
 
     program: str
@@ -51,7 +50,7 @@ class Inputs:
     features: Operator
     operators: Mapping[str, Operator]
     segments: Segments | None
-    pairs: Tensor | None
+    pairs: tuple[Tensor, Tensor] | None
 
 
 Run = Callable[[Any, Inputs], Tensor]
@@ -67,6 +66,7 @@ class Linear:
     sparse: bool = False
 
     def __call__(self, x: Any, inputs: Inputs) -> Tensor:
+        """[n, in] to [n, out]."""
         if self.sparse:
             result = propagate(x, self.weight)
             if self.bias is not None:
@@ -87,6 +87,7 @@ class ProjectFirst:
     activation: Activation
 
     def __call__(self, x: Any, inputs: Inputs) -> Tensor:
+        """[n, in] to [n, out]."""
         projected = self.project(x, inputs).view(-1, self.out_channels)
         matrix = inputs.operators[self.operator]
         if isinstance(matrix, Tensor) and self.bias is not None:
@@ -106,6 +107,7 @@ class PropagateFirst:
     project: Linear
 
     def __call__(self, x: Tensor, inputs: Inputs) -> Tensor:
+        """[n, in] to [n, out]."""
         return self.project(propagate(inputs.operators[self.operator], x), inputs)
 
 
@@ -119,9 +121,22 @@ def _run(step: Step, sparse: bool) -> Run:
         case Maximum():
             return lambda x, inputs: inputs.segments.maximum(x)  # type: ignore[union-attr]
         case Normalize(scale):
-            return lambda x, inputs: functional.normalize(x, dim=-1).mul_(scale)
+            return lambda x, inputs: _normalized(x, scale)
         case PairProducts():
-            return lambda x, inputs: inner_product(x, inputs.pairs)  # type: ignore[arg-type]
+            return lambda x, inputs: _products(x, *inputs.pairs)  # type: ignore[misc]
+
+
+def _normalized(x: Tensor, scale: float) -> Tensor:
+    length = torch.linalg.vector_norm(x, dim=1, keepdim=True)
+    return x * (length.clamp_(min=_SHORTEST).reciprocal_().mul_(scale))
+
+
+# As torch's `normalize` has it.
+_SHORTEST = 1e-12
+
+
+def _products(x: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    return x.index_select(0, first).mul_(x.index_select(0, second)).sum(-1)
 
 
 def _run_layer(layer: Layer, sparse: bool) -> Run:
@@ -163,21 +178,24 @@ class Program(nn.Module):
     def deployed_bytes(self) -> int:
         """Bytes of all weights and biases."""
         layers = [step for step in self.plan.steps if isinstance(step, Layer)]
-        return sum(l.weight.nbytes + (0 if l.bias is None else l.bias.nbytes) for l in layers)
+        return sum(sum(t.nbytes for t in (one.weight, one.bias) if t is not None) for one in layers)
 
     def prepare(self, data: Data) -> Data:
         """A shallow copy of `data` with what every forward on it reuses."""
         data = copy(data)
-        data[KEPT] = self._inputs(data)
+        # Past PyG's storage, which takes longer to find it than a small graph takes to compute.
+        data.__dict__[KEPT] = self._inputs(data)
         return data
 
     def forward(self, data: Data) -> Tensor:
         """What the model gives."""
-        inputs: Inputs | None = getattr(data, KEPT, None)
-        if inputs is None or inputs.program != self._token:
+        inputs: Inputs | None = data.__dict__.get(KEPT)
+        if (
+            inputs is None
+            or inputs.program != self._token
+            or inputs.source is not data.stores[0]["x"]
+        ):
             inputs = self._inputs(data)
-        elif inputs.source is not data.x:
-            inputs = replace(inputs, source=data.x, features=self._read(data))
         x: Any = inputs.features
         for run in self._runs:
             x = run(x, inputs)
@@ -192,7 +210,7 @@ class Program(nn.Module):
             self._read(data),
             {name: operator(matrix, self._dtype) for name, matrix in matrices.items()},
             Segments.of(starts(data)) if self._segments else None,
-            data.edge_label_index if self._pairs else None,
+            tuple(data.edge_label_index) if self._pairs else None,
         )
 
     def _features(self, data: Data) -> Tensor:
