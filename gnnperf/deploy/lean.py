@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from torch import nn
 from torch_geometric.data import Data
 
+# These two register their lowerings.
+from gnnperf.deploy import own, pyg  # noqa: F401
 from gnnperf.deploy.base import Deployed, Deployment
 from gnnperf.deploy.dead import without_dead
 from gnnperf.deploy.lowering import CannotLowerError, lowered
+from gnnperf.deploy.messages import with_sparse_messages
 from gnnperf.deploy.plan import Plan
 from gnnperf.deploy.program import Program
 
@@ -18,13 +21,18 @@ def lower(model: nn.Module, batches: Sequence[Data]) -> Deployed:
     """The lean form of a model; a model that nothing can be done for runs as it is."""
     try:
         form = lowered(model)
+        if isinstance(form, Plan):
+            plan = without_dead(form)
+            return Deployed(Program(plan, batches[0]), plan.done)
+        if isinstance(form, nn.Module):
+            return Deployed(form, [f"another {type(model).__name__}"])
+        reason = f"a {type(model).__name__} is no whole model"
     except CannotLowerError as error:
-        return Deployed(model, left=f"as it is: {error}")
-    if isinstance(form, Plan):
-        plan = without_dead(form)
-        return Deployed(Program(plan, batches[0]), plan.done)
-    name = type(model).__name__
-    return Deployed(model, left=f"as it is: the lowering of {name} is of no whole model")
+        reason = str(error)
+    messages, done, left = with_sparse_messages(model)
+    if messages is not None:
+        return Deployed(messages, done, "; ".join(left))
+    return Deployed(model, left="as it is: " + "; ".join([reason, *left]))
 
 
 DEPLOYMENT = Deployment("exact, on torch alone: folded, cached, cheaper operations", lower)

@@ -63,14 +63,14 @@ def lowered(module: nn.Module) -> Form:
     if lowering is None:
         raise CannotLowerError(f"there is no lowering for {type(module).__name__}")
     for name, part in module.named_modules():
-        if reason := _changed(part):
+        if reason := changed(part):
             raise CannotLowerError(f"{name or type(module).__name__} {reason}")
     with torch.no_grad():
         return lowering(module)
 
 
-def _changed(part: nn.Module) -> str | None:
-    """Why a module may not compute what its type does."""
+def changed(part: nn.Module) -> str | None:
+    """Why a module, its parts aside, may not compute what its type does; None where it does."""
     if "forward" in vars(part):
         return "has a forward of its own"
     # torch's and PyG's alike.

@@ -128,7 +128,8 @@ def _run(step: Step, sparse: bool) -> Run:
 
 def _normalized(x: Tensor, scale: float) -> Tensor:
     length = torch.linalg.vector_norm(x, dim=1, keepdim=True)
-    return x * (length.clamp_(min=_SHORTEST).reciprocal_().mul_(scale))
+    factor: Tensor = length.clamp_(min=_SHORTEST).reciprocal_().mul_(scale)
+    return x * factor
 
 
 # As torch's `normalize` has it.

@@ -26,6 +26,7 @@ from gnnperf.deploy.plan import (
     PairProducts,
     Plan,
     Propagate,
+    Step,
     by_kernel,
     raw_features,
 )
@@ -154,5 +155,5 @@ def graph_net(model: GraphNet) -> Plan:
     def with_readout(data: Data) -> Mapping[str, SparseMatrix]:
         return {**operators(data), READOUT: mean_readout(starts(data))}
 
-    steps = (*layers, Propagate(READOUT), linear(model.lin))
-    return Plan(steps, raw_features, with_readout, done=(DONE,))
+    steps: list[Step] = [*layers, Propagate(READOUT), linear(model.lin)]
+    return Plan(tuple(steps), raw_features, with_readout, done=(DONE,))
