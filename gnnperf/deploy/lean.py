@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from torch import nn
 from torch_geometric.data import Data
 
-# These two register their lowerings.
-from gnnperf.deploy import own, pyg  # noqa: F401
+# These register their lowerings.
+from gnnperf.deploy import hgpsl, own, pyg  # noqa: F401
 from gnnperf.deploy.base import Deployed, Deployment
 from gnnperf.deploy.dead import without_dead
 from gnnperf.deploy.lowering import CannotLowerError, lowered
