@@ -33,14 +33,14 @@ class Level:
     """What a pooling leaves over, as far as the graphs' sizes tell.
 
     Attributes:
-        graph: int64 [nodes]; the graph of each node before it.
+        graph: of each node before it, in the fewest bits, which numpy sorts by counting.
         places: int64 [kept]; which stay of all nodes, ordered by graph and rank.
         segments: of those that stay.
         start: int64 [graphs + 1]; the same, for the mean.
         every: int64 [kept], 0 to kept - 1.
     """
 
-    graph: Tensor
+    graph: Indices
     places: Tensor
     segments: Segments
     start: Tensor
@@ -54,17 +54,18 @@ class Level:
         rank = torch.arange(len(graph)) - start[graph]
         places = (rank < (ratio * size).ceil()[graph]).nonzero().flatten()
         left = functional.pad((ratio * size).ceil().long().cumsum(0), (1, 0))
-        return Level(graph, places, Segments.of(left), left, torch.arange(len(places)))
+        every = torch.arange(len(places))
+        return Level(_fewest_bits(graph.numpy()), places, Segments.of(left), left, every)
 
     def choose(self, x: Tensor, neighbours: Operator) -> Tensor:
-        """Indices, ascending, of the nodes that their neighbours predict worst."""
-        score = (x - propagate(neighbours, x)).abs_().sum(-1).round_(decimals=4)
+        """Indices, ascending, of the nodes that their neighbours predict worst; no x is below 0."""
+        score = propagate(neighbours, x).sub_(x).abs_().sum(-1).round_(decimals=4)
         # Of what is not negative the bits are in the order of the numbers.
         key = score.view(torch.int32).long().bitwise_left_shift_(32)
-        key.bitwise_or_(x.abs().sum(-1).view(torch.int32))
+        key.bitwise_or_(x.sum(-1).view(torch.int32))
         order = torch.argsort(key, descending=True, stable=True)
-        order = order[torch.argsort(self.graph[order], stable=True)]
-        return order[self.places].sort().values
+        by_graph = np.argsort(self.graph[order.numpy()], kind="stable")
+        return order[torch.from_numpy(by_graph)[self.places]].sort().values
 
     def read(self, x: Tensor) -> Tensor:
         """Maximum and mean of each graph's rows, side by side."""
@@ -100,6 +101,10 @@ class Candidates:
         )
 
 
+def _fewest_bits(index: Indices) -> Indices:
+    return index.astype(np.min_scalar_type(int(index.max(initial=0))))
+
+
 def _starts(row: Indices, rows: int) -> Indices:
     starts = np.zeros(rows + 1, np.int64)
     np.cumsum(np.bincount(row, minlength=rows), out=starts[1:])
@@ -111,7 +116,7 @@ def sparsemax_rows(value: Tensor, pairs: Candidates) -> Tensor:
     rows = len(pairs.start) - 1
     row = torch.from_numpy(pairs.row)
     top = np.maximum.reduceat(value.numpy(), pairs.start[:-1])
-    value = value - torch.from_numpy(top)[row]
+    value = value - torch.from_numpy(np.repeat(top, np.diff(pairs.start)))
     # The threshold is never below the largest less one.
     left = (value > -1).nonzero().flatten()
     few, few_row = value[left], row[left]
@@ -142,12 +147,13 @@ class Edges:
 
     def operator(self) -> Rows:
         """Row i sums over the sources of the edges into i."""
-        nodes = len(self.pairs.start) - 1
-        there = (self.attention > 0).numpy()
-        matrix = self._matrix(there, self.attention.numpy()[there]).tocsc()
-        start, source, value = matrix.indptr, matrix.indices, matrix.data
-        assert len(start) == nodes + 1
-        return Rows(*map(torch.from_numpy, (start, source, value)))
+        attention = self.attention.numpy()
+        there = np.flatnonzero(attention > 0)
+        target = self.pairs.column[there]
+        there = there[np.argsort(_fewest_bits(target), kind="stable")]
+        starts = _starts(target, len(self.pairs.start) - 1)
+        source = self.pairs.row[there]
+        return Rows(*map(torch.from_numpy, (starts, source, attention[there])))
 
     def _matrix(self, mask: npt.NDArray[np.bool_], value: Any) -> csr_matrix:
         pairs = self.pairs
