@@ -17,16 +17,19 @@ from gnnperf.deploy.plan import Layer, Maximum, Plan, Propagate, Step
 # Every channel goes through these alone, and a zero stays zero.
 _CHANNELWISE = (Propagate, Maximum)
 
+# Widths stay multiples of it, as others take longer than dead channels do.
+LANES = 8
+
 
 def without_dead(plan: Plan) -> Plan:
-    """The plan without dead channels and inputs; a layer keeps at least one of each."""
+    """The plan without dead channels and inputs; widths stay multiples of LANES."""
     steps, before = list(plan.steps), _channels(plan.steps)
     while any(_thin(steps, number) for number in _layers(steps)):
         pass
     columns, first = plan.columns, steps[0]
     gone = 0
     if isinstance(first, Layer):
-        kept = _at_least_one(first.weight.ne(0).flatten(0, 1).any(0))
+        kept = _rounded_up(first.weight.ne(0).flatten(0, 1).any(0), 1)
         gone = int((~kept).sum())
         if gone:
             steps[0] = replace(first, weight=first.weight[:, :, kept])
@@ -68,9 +71,9 @@ def _thin(steps: list[Step], number: int) -> bool:
         more = reader.weight[0][:, foldable] @ value[foldable]
         reader = replace(reader, bias=more if reader.bias is None else reader.bias + more)
         dead |= foldable
-    kept = _at_least_one(~dead)
+    kept = _rounded_up(~dead, LANES)
     if bool(dead[kept].any()):
-        # The one that stays for shape's sake; what it gave is in the bias, or was nothing.
+        # Those that stay for shape's sake; what they gave is in the bias, or was nothing.
         weight = reader.weight.clone()
         weight[:, :, dead] = 0
         reader = replace(reader, weight=weight)
@@ -85,7 +88,9 @@ def _thin(steps: list[Step], number: int) -> bool:
     return True
 
 
-def _at_least_one(kept: Tensor) -> Tensor:
-    if bool(kept.any()):
-        return kept
-    return torch.arange(len(kept), device=kept.device) == 0
+def _rounded_up(kept: Tensor, lanes: int) -> Tensor:
+    """A mask with a multiple of `lanes` entries true, as far as there are as many; never none."""
+    count = max(int(kept.sum()), 1)
+    wanted = min(-(-count // lanes) * lanes, len(kept))
+    index = torch.argsort((~kept).int(), stable=True)[:wanted]
+    return torch.zeros_like(kept).index_fill_(0, index, True)

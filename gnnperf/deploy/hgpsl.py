@@ -16,7 +16,7 @@ from torch.nn import functional
 from torch_geometric.data import Data
 
 from gnnperf.deploy.lowering import CannotLowerError, linear, only, register_lowering
-from gnnperf.deploy.operators import Operator, Rows, Segments, operator, propagate
+from gnnperf.deploy.operators import Operator, Rows, Segments, compressed_rows, propagate
 from gnnperf.models.gcn_conv import GCNConv
 from gnnperf.models.hgpsl import HGPSL
 from gnnperf.models.hgpsl_pool import HGPSLPool
@@ -217,8 +217,9 @@ class LeanHGPSL(nn.Module):
         row = pairs.row.numpy()
         return Inputs(
             self._token,
-            operator(inputs.convolution, dtype),
-            operator(inputs.neighbours, dtype),
+            # As the model sums them up: a choice may hang on how a sum is rounded.
+            compressed_rows(inputs.convolution, dtype),
+            compressed_rows(inputs.neighbours, dtype),
             Candidates(_starts(row, data.num_nodes), row, pairs.column.numpy(), pairs.weight),
             (first, Level.after(first.start, self.model.ratio)),
         )
@@ -278,7 +279,10 @@ def hgpsl(model: HGPSL) -> nn.Module:
     for layer in (model.lin1, model.lin2, model.lin3):
         linear(layer)
     only(model.pool1, HGPSLPool), only(model.pool2, HGPSLPool)
-    device = model.lin1.weight.device
-    if device.type != "cpu":
-        raise CannotLowerError(f"HGPSL is lowered on a processor alone, and this is on {device}")
+    weight = model.lin1.weight
+    if weight.device.type != "cpu" or weight.dtype != torch.float32:
+        raise CannotLowerError(
+            f"HGPSL is lowered in float32 on a processor, and this is {weight.dtype} on "
+            f"{weight.device}"
+        )
     return LeanHGPSL(model)

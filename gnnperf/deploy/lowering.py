@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn.dense import Linear as PygLinear
 
+from gnnperf.compression.masks import Masks
 from gnnperf.deploy.base import DeployError
 from gnnperf.deploy.plan import Activation, Layer, Plan
 from gnnperf.ops import SparseMatrix
@@ -63,7 +64,7 @@ def lowered(module: nn.Module) -> Form:
     if lowering is None:
         raise CannotLowerError(f"there is no lowering for {type(module).__name__}")
     for name, part in module.named_modules():
-        if reason := changed(part):
+        if not isinstance(part, Masks) and (reason := changed(part)):
             raise CannotLowerError(f"{name or type(module).__name__} {reason}")
     with torch.no_grad():
         return lowering(module)
