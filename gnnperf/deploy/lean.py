@@ -29,7 +29,7 @@ def lower(model: nn.Module, batches: Sequence[Data]) -> Deployed:
         reason = f"a {type(model).__name__} is no whole model"
     except CannotLowerError as error:
         reason = str(error)
-    messages, done, left = with_sparse_messages(model)
+    messages, done, left = with_sparse_messages(model, batches[0])
     if messages is not None:
         return Deployed(messages, done, "; ".join(left))
     return Deployed(model, left="as it is: " + "; ".join([reason, *left]))

@@ -139,12 +139,16 @@ class Current:
 
     kept: Kept | None = None
 
+    def __init__(self) -> None:
+        self.replaced: set[str] = set()
+        """Names of the convolutions that the sparse product has stood in for."""
+
 
 class SparseMessages:
     """Put before a convolution's class: its messages are summed up by a sparse product."""
 
     lean_current: Current
-    lean_number: int
+    lean_name: str
     lean_source: str
     lean_weight: str | None
     lean_kinds: frozenset[str]
@@ -170,6 +174,7 @@ class SparseMessages:
         kind = _kind(sent, weight, edge_index.size(1))
         if edges is None or kind not in self.lean_kinds:
             return None
+        self.lean_current.replaced.add(self.lean_name)
         mode = _MODES[type(conv.aggr_module)]
         if kind == "heads":
             return _by_head(edges, sent, weight, mode)  # type: ignore[arg-type]  # of that kind
@@ -203,7 +208,7 @@ def _module(conv: Any) -> Any:
     return conv
 
 
-Call = tuple[int, int, Tensor | None, Tensor | None]
+Call = tuple[str, int, Tensor | None, Tensor | None]
 """Which convolution, on how many nodes, edge_index and edge_weight."""
 
 
@@ -211,7 +216,7 @@ Call = tuple[int, int, Tensor | None, Tensor | None]
 class NotedCall:
     """A call of a convolution that is recognised when it comes again."""
 
-    conv: int
+    conv: str
     nodes: int
     edges: tuple[Noted | None, Noted | None]
 
@@ -234,7 +239,7 @@ def _edges_of(conv: Any, args: Any, kwargs: Any) -> Call:
     kind: Any = type(conv).__mro__[2]
     given = inspect.signature(kind.forward).bind(conv, *args, **kwargs).arguments
     index, weight = given.get("edge_index"), given.get("edge_weight")
-    return conv.lean_number, len(given["x"]), index, weight
+    return conv.lean_name, len(given["x"]), index, weight
 
 
 def _ends(x: Any, size: Any, source: int) -> tuple[Tensor | None, int | None]:
@@ -269,6 +274,15 @@ def _by_head(edges: Edges, x: Tensor, weight: Tensor, mode: int) -> Tensor:
     return torch.stack([edges.combine(x[:, h], values[h], mode) for h in range(heads)], 1)
 
 
+@dataclass(frozen=True)
+class _Message:
+    """What a convolution sends: names of that and of its weight, and which weights it may have."""
+
+    source: str
+    weight: str | None
+    kinds: frozenset[str]
+
+
 class Messages(nn.Module):
     """A model whose convolutions are of `SparseMessages`."""
 
@@ -276,7 +290,20 @@ class Messages(nn.Module):
         super().__init__()
         self.model, self._current = model, current
 
-    @torch.inference_mode()
+    @property
+    def replaced(self) -> set[str]:
+        """Names of the convolutions that the sparse product has stood in for so far."""
+        return self._current.replaced
+
+    def replace(self, name: str, conv: Any, message: _Message) -> None:
+        """Let a convolution of the model use the sparse product."""
+        kind = type(conv)
+        conv.__class__ = type(kind.__name__, (SparseMessages, kind), {"__module__": __name__})
+        conv.lean_current, conv.lean_name = self._current, name
+        conv.lean_source, conv.lean_weight = message.source, message.weight
+        conv.lean_kinds = message.kinds
+
+    @torch.no_grad()
     def prepare(self, data: Data) -> Data:
         """A shallow copy of `data` that has gone through the model once, for what can be kept."""
         own = getattr(self.model, "prepare", None)
@@ -300,37 +327,28 @@ class Messages(nn.Module):
             self._current.kept = None
 
 
-def with_sparse_messages(model: nn.Module) -> tuple[Messages | None, list[str], list[str]]:
+def with_sparse_messages(
+    model: nn.Module, example: Data
+) -> tuple[Messages | None, list[str], list[str]]:
     """A copy whose convolutions of PyG's kind use the sparse product where they may.
 
-    Also what was done, and why the others stay; None where nothing could be done.
+    Also what was done on the example, and why other convolutions stay as they are; None where
+    nothing could be done.
     """
-    copied, current = deepcopy(model), Current()
-    done: list[str] = []
-    left: list[str] = []
-    for name, conv in list(copied.named_modules()):
-        if not isinstance(conv, MessagePassing):
-            continue
-        message = _message_of(conv)
-        if isinstance(message, str):
-            left.append(f"{name or 'the model'}, a {type(conv).__name__}, {message}")
-            continue
-        kind = type(conv)
-        conv.__class__ = type(kind.__name__, (SparseMessages, kind), {"__module__": __name__})
-        conv.lean_current, conv.lean_number = current, len(done)
-        conv.lean_source, conv.lean_weight = message.source, message.weight
-        conv.lean_kinds = message.kinds
-        done.append(f"{name or 'the model'}: scatter replaced")
-    return (Messages(copied, current) if done else None), done, left
-
-
-@dataclass(frozen=True)
-class _Message:
-    """What a convolution sends: names of that and of its weight, and which weights it may have."""
-
-    source: str
-    weight: str | None
-    kinds: frozenset[str]
+    messages = Messages(deepcopy(model).requires_grad_(False), Current())
+    left: dict[str, str] = {}
+    for name, conv in list(messages.model.named_modules()):
+        if isinstance(conv, MessagePassing):
+            message = _message_of(conv)
+            left[name] = "its edges or features are of another kind"
+            if isinstance(message, str):
+                left[name] = message
+            else:
+                messages.replace(name, conv, message)
+    messages.prepare(example)
+    done = [f"{name or 'the model'}: scatter replaced" for name in sorted(messages.replaced)]
+    reasons = [f"{n or 'the model'} {why}" for n, why in left.items() if n not in messages.replaced]
+    return (messages if done else None), done, reasons
 
 
 def _message_of(conv: Any) -> _Message | str:
