@@ -11,127 +11,18 @@ import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy, deepcopy
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.nn import MessagePassing
-from torch_geometric.nn.aggr import MaxAggregation, MeanAggregation, SumAggregation
 
-from gnnperf.deploy.lowering import changed
+from gnnperf.deploy.edges import Call, Edges, Kept, NotedCall
+from gnnperf.deploy.message_kinds import MODES, Message, kind_of, message_of
 
 KEPT = "lean_messages"
 """Field of a prepared batch."""
-
-_SUM, _MEAN, _MAX = 0, 1, 2  # As torch.embedding_bag numbers them.
-_MODES = {SumAggregation: _SUM, MeanAggregation: _MEAN, MaxAggregation: _MAX}
-
-
-class Noted:
-    """A tensor that is recognised when it comes again, the same object or an equal one."""
-
-    def __init__(self, tensor: Tensor) -> None:
-        # A tensor of inference mode does not count its changes.
-        self._counts = not tensor.is_inference()
-        self._tensor = tensor if self._counts else tensor.clone()
-        self._version = tensor._version if self._counts else 0
-
-    def is_it(self, other: Tensor) -> bool:
-        """Whether this is what was noted, unchanged."""
-        if self._counts and self._tensor._version != self._version:
-            return False
-        if other is self._tensor:
-            return True
-        mine = self._tensor
-        return (
-            other.shape == mine.shape
-            and other.dtype == mine.dtype
-            and other.device == mine.device
-            and torch.equal(other, mine)
-        )
-
-
-@dataclass
-class Edges:
-    """Edges in the order of their targets.
-
-    Attributes:
-        index: of the edges as they came, [2, edges].
-        rows: how many targets there are.
-        order: int64 [edges]; which edge stands at each place.
-        row_start: [rows + 1].
-        column: [edges]; the source of each.
-        weights: those that came along, with their values in this order.
-    """
-
-    index: Noted
-    rows: int
-    order: Tensor
-    row_start: Tensor
-    column: Tensor
-    weights: list[tuple[Noted, Tensor]] = field(default_factory=list)
-
-    @staticmethod
-    def of(edge_index: Tensor, source: int, rows: int) -> Edges:
-        """From edge_index [2, edges] whose row `source` holds the sources.
-
-        Raises ValueError for a target that lies outside.
-        """
-        target = edge_index[1 - source]
-        if int(target.max()) >= rows or int(target.min()) < 0:
-            raise ValueError(f"edges lead to node {int(target.max())} of {rows}")
-        order = torch.argsort(target, stable=True)
-        row_start = target.new_zeros(rows + 1)
-        torch.cumsum(torch.bincount(target, minlength=rows), 0, out=row_start[1:])
-        column = edge_index[source][order]
-        kind = torch.int32 if max(len(order), rows) < 2**31 else torch.int64
-        return Edges(Noted(edge_index), rows, order, row_start.to(kind), column.to(kind))
-
-    def in_order(self, weight: Tensor, *, keep: bool) -> Tensor:
-        """Weights [edges] in the order of the targets; kept for when they come again."""
-        for noted, value in self.weights:
-            if noted.is_it(weight):
-                return value
-        value = weight.reshape(-1).index_select(0, self.order)
-        if keep:
-            self.weights.append((Noted(weight), value))
-        return value
-
-    def combine(self, x: Tensor, weight: Tensor | None, mode: int) -> Tensor:
-        """Sum, mean or maximum of what the sources' rows of x [n, width] send: [rows, width]."""
-        if weight is not None and mode == _MEAN:
-            # torch weighs sums alone.
-            count = self.row_start.diff().clamp(min=1).unsqueeze(1)
-            return self.combine(x, weight, _SUM).div_(count)
-        result: Tensor = torch.embedding_bag(
-            x.contiguous(), self.column, self.row_start, False, mode, False, weight, True
-        )[0]
-        return result
-
-
-@dataclass
-class Kept:
-    """What is kept of a batch: its edges, and what normalising made of them.
-
-    Attributes:
-        filling: whether what comes is noted; afterwards it is only looked up.
-    """
-
-    edges: list[Edges] = field(default_factory=list)
-    norms: list[tuple[NotedCall, Any]] = field(default_factory=list)
-    filling: bool = True
-
-    def find(self, edge_index: Tensor, source: int, rows: int) -> Edges | None:
-        """The edges in order; None where they are not known."""
-        for edges in self.edges:
-            if edges.rows == rows and edges.index.is_it(edge_index):
-                return edges
-        if not self.filling:
-            return None
-        self.edges.append(Edges.of(edge_index, source, rows))
-        return self.edges[-1]
 
 
 class Current:
@@ -171,11 +62,11 @@ class SparseMessages:
         if sent is None or rows is None or conv.node_dim % sent.dim():
             return None
         edges = kept.find(edge_index, source, rows)
-        kind = _kind(sent, weight, edge_index.size(1))
+        kind = kind_of(sent, weight, edge_index.size(1))
         if edges is None or kind not in self.lean_kinds:
             return None
         self.lean_current.replaced.add(self.lean_name)
-        mode = _MODES[type(conv.aggr_module)]
+        mode = MODES[type(conv.aggr_module)]
         if kind == "heads":
             return _by_head(edges, sent, weight, mode)  # type: ignore[arg-type]  # of that kind
         if weight is None:
@@ -208,33 +99,6 @@ def _module(conv: Any) -> Any:
     return conv
 
 
-Call = tuple[str, int, Tensor | None, Tensor | None]
-"""Which convolution, on how many nodes, edge_index and edge_weight."""
-
-
-@dataclass(frozen=True)
-class NotedCall:
-    """A call of a convolution that is recognised when it comes again."""
-
-    conv: str
-    nodes: int
-    edges: tuple[Noted | None, Noted | None]
-
-    @staticmethod
-    def of(call: Call) -> NotedCall:
-        """Of a call as it is."""
-        index, weight = (None if tensor is None else Noted(tensor) for tensor in call[2:])
-        return NotedCall(*call[:2], (index, weight))
-
-    def is_it(self, call: Call) -> bool:
-        """Whether this is the call that was noted, on unchanged edges."""
-        return (self.conv, self.nodes) == call[:2] and all(
-            (noted is None) == (tensor is None)
-            and (noted is None or tensor is None or noted.is_it(tensor))
-            for noted, tensor in zip(self.edges, call[2:], strict=True)
-        )
-
-
 def _edges_of(conv: Any, args: Any, kwargs: Any) -> Call:
     kind: Any = type(conv).__mro__[2]
     given = inspect.signature(kind.forward).bind(conv, *args, **kwargs).arguments
@@ -255,32 +119,11 @@ def _ends(x: Any, size: Any, source: int) -> tuple[Tensor | None, int | None]:
     return sent, None if received is None else len(received)
 
 
-def _kind(x: Tensor, weight: Tensor | None, edges: int) -> str:
-    """Which of `_KINDS` messages of x with this weight are; empty for none."""
-    if weight is None:
-        return "plain" if x.dim() == 2 else ""
-    if weight.dtype != x.dtype:
-        return ""
-    shape = tuple(weight.shape)
-    if x.dim() == 3:
-        return "heads" if shape[:2] == (edges, x.size(1)) and weight[0, 0].numel() == 1 else ""
-    return {(edges,): "weighted", (edges, 1): "column"}.get(shape, "")
-
-
 def _by_head(edges: Edges, x: Tensor, weight: Tensor, mode: int) -> Tensor:
     """Of x [n, heads, width] with weights [edges, heads]."""
     heads = x.size(1)
     values = weight.reshape(-1, heads).index_select(0, edges.order).t().contiguous()
     return torch.stack([edges.combine(x[:, h], values[h], mode) for h in range(heads)], 1)
-
-
-@dataclass(frozen=True)
-class _Message:
-    """What a convolution sends: names of that and of its weight, and which weights it may have."""
-
-    source: str
-    weight: str | None
-    kinds: frozenset[str]
 
 
 class Messages(nn.Module):
@@ -295,7 +138,7 @@ class Messages(nn.Module):
         """Names of the convolutions that the sparse product has stood in for so far."""
         return self._current.replaced
 
-    def replace(self, name: str, conv: Any, message: _Message) -> None:
+    def replace(self, name: str, conv: Any, message: Message) -> None:
         """Let a convolution of the model use the sparse product."""
         kind = type(conv)
         conv.__class__ = type(kind.__name__, (SparseMessages, kind), {"__module__": __name__})
@@ -339,7 +182,7 @@ def with_sparse_messages(
     left: dict[str, str] = {}
     for name, conv in list(messages.model.named_modules()):
         if isinstance(conv, MessagePassing):
-            message = _message_of(conv)
+            message = message_of(conv)
             left[name] = "its edges or features are of another kind"
             if isinstance(message, str):
                 left[name] = message
@@ -349,63 +192,3 @@ def with_sparse_messages(
     done = [f"{name or 'the model'}: scatter replaced" for name in sorted(messages.replaced)]
     reasons = [f"{n or 'the model'} {why}" for n, why in left.items() if n not in messages.replaced]
     return (messages if done else None), done, reasons
-
-
-def _message_of(conv: Any) -> _Message | str:
-    """What a convolution sends; or why its scatter has to stay."""
-    kind = type(conv)
-    own = [n for n in ("update", "aggregate") if getattr(kind, n) is not getattr(MessagePassing, n)]
-    if own:
-        return f"has its own {own[0]}"
-    if type(conv.aggr_module) not in _MODES:
-        return f"aggregates by {type(conv.aggr_module).__name__}"
-    if reason := next(filter(None, map(changed, conv.modules())), None):
-        return reason
-    if conv.decomposed_layers != 1 or conv.node_dim not in (0, -2, -3):
-        return "is decomposed, or its nodes stand in another dimension"
-    names = list(inspect.signature(kind.message).parameters)[1:]
-    sent = [name for name in names if name.endswith("_j")]
-    others = [name for name in names if name not in sent]
-    if len(sent) != 1 or len(others) > 1 or any(name.endswith("_i") for name in others):
-        return f"computes its messages of {', '.join(names)}"
-    weight = others[0] if others else None
-    kinds = _copies(conv, sent[0], weight)
-    if not kinds:
-        return "computes its messages"
-    return _Message(sent[0].removesuffix("_j"), weight, kinds)
-
-
-@torch.no_grad()
-def _copies(conv: Any, sent: str, weight: str | None) -> frozenset[str]:
-    """For which kinds of weights a message is what is sent, times the edge's weight."""
-    generator = torch.Generator().manual_seed(0)
-    edges, heads, width = 64, 3, 5
-
-    def drawn(*shape: int) -> Tensor:
-        # Of all sizes and both signs, with zeros.
-        size = 10 ** (6 * torch.rand(*shape, generator=generator) - 3)
-        return size * torch.randint(-1, 2, shape, generator=generator)
-
-    x, stacked, value, values = (
-        drawn(edges, width),
-        drawn(edges, heads, width),
-        drawn(edges),
-        drawn(edges, heads),
-    )
-    tries: dict[str, tuple[Tensor, Tensor | None, Tensor]] = {"plain": (x, None, x)}
-    if weight is not None:
-        tries["weighted"] = (x, value, x * value[:, None])
-        tries["column"] = (x, value[:, None], x * value[:, None])
-        tries["heads"] = (stacked, values, stacked * values[..., None])
-    return frozenset(kind for kind, one in tries.items() if _gives(conv, sent, weight, *one))
-
-
-def _gives(
-    conv: Any, sent: str, weight: str | None, x: Tensor, value: Tensor | None, expected: Tensor
-) -> bool:
-    arguments = {sent: x} if weight is None else {sent: x, weight: value}
-    try:
-        found = conv.message(**arguments)
-    except Exception:  # whatever a message raises for what it does not take
-        return False
-    return isinstance(found, Tensor) and torch.equal(found, expected)
