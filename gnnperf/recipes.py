@@ -34,6 +34,8 @@ from gnnperf.compression.quantization.methods import (
     train_protected,
     train_quantized,
 )
+from gnnperf.compression.retraining import is_usable
+from gnnperf.deploy import DeployError, find_deployment
 from gnnperf.records import unavailable
 from gnnperf.training import Trained
 
@@ -204,7 +206,22 @@ def parse_recipe(text: str) -> Recipe:
     return Recipe("+".join(step.text for step in steps), steps)
 
 
+DEPLOY = "deploy="
+
+
+def _deploy(text: str, piece: str) -> RecipeStep:
+    name = piece.removeprefix(DEPLOY)
+    try:
+        deployment = find_deployment(name)
+    except DeployError as error:
+        raise RecipeError(f"recipe {text!r}: {error}") from None
+    # `compress` only notes it: the model that is executed is the same.
+    return RecipeStep(piece, "deploy", Method(deployment.about, None, _as_it_is, "deploy"), name)
+
+
 def _step(text: str, piece: str) -> RecipeStep:
+    if piece.startswith(DEPLOY):
+        return _deploy(text, piece)
     name, at, rest = piece.partition("@")
     method = METHODS.get(name)
     if method is None or bool(at) != (method.parse is not None):
@@ -243,6 +260,10 @@ def compress(trained: Trained, recipe: str) -> Compressed:
         trained = with_plain_model(trained)
         compressed = Compressed(trained, trained.model, {})
         for step in parsed.steps:
+            if step.method.kind == "deploy":
+                if is_usable(compressed.readings):
+                    compressed = replace(compressed, deployment=step.argument)
+                continue
             where = "" if len(parsed.steps) == 1 else f"step {step.text}: "
             compressed = then(compressed, step.text, step.method.apply, step.argument)
         return proven(replace(compressed, recipe=parsed.text))

@@ -89,6 +89,7 @@ class Compressed:
         start: what it means that training kept the weights it began with, `calibration sufficed`.
         recipe: its text, which `gnnperf.recipes.compress` fills in, as it does `steps`.
         steps: what each step of the recipe did, in their order.
+        deployment: how it is run, a name in `gnnperf.deploy.DEPLOYMENTS`; empty: as it is.
     """
 
     twin: Trained
@@ -101,6 +102,7 @@ class Compressed:
     recipe: str = ""
     uncovered: Mapping[str, str] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()
+    deployment: str = ""
 
     @property
     def kept(self) -> str:
