@@ -42,7 +42,7 @@ def find_partition(
     width_bits = 8 * values.lane.width_bytes
     # Without the sign, so that a magnitude's leading eight bits are on top.
     one = lanes.dtype.type
-    top = np.right_shift(np.left_shift(sample, one(1)), one(width_bits - 8))
+    top = np.right_shift(np.left_shift(sample, one(1)), one(width_bits - 8)).astype(np.int64)
     if values.positions is None:
         positions: Positions = np.arange(0, values.lanes, stride)
     else:
@@ -60,7 +60,9 @@ def find_partition(
     return best
 
 
-def _best_classes(top: Lanes, numbers: Positions, head: Head, stride: int) -> Partition | None:
+def _best_classes(
+    top: NDArray[np.int64], numbers: Positions, head: Head, stride: int
+) -> Partition | None:
     counts = np.bincount(numbers, minlength=head.count)
     sums = np.bincount(numbers, weights=top, minlength=head.count)
     means = sums / np.maximum(counts, 1)
@@ -75,7 +77,7 @@ def _best_classes(top: Lanes, numbers: Positions, head: Head, stride: int) -> Pa
     for class_count in CLASS_COUNTS:
         classes = (middles * class_count // len(top)).astype(np.uint8)
         classes[counts == 0] = 0
-        joint = classes[numbers].astype(np.int64) * 256 + top
+        joint = classes[numbers] * np.int64(256) + top
         parted = _bits(np.bincount(joint, minlength=256 * class_count).reshape(-1, 256))
         spent = head.count * np.log2(class_count) + class_count * CLASS_BITS
         saved = stride * (whole_bits - parted) - spent
@@ -84,7 +86,9 @@ def _best_classes(top: Lanes, numbers: Positions, head: Head, stride: int) -> Pa
     return best
 
 
-def _between(top: Lanes, counts: NDArray[np.integer], means: NDArray[np.float64]) -> float:
+def _between(
+    top: NDArray[np.int64], counts: NDArray[np.integer], means: NDArray[np.float64]
+) -> float:
     """The share of the variance that lies between the lines, less what chance puts there."""
     whole = float(top.var())
     if not whole:

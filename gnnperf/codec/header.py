@@ -32,7 +32,7 @@ class Limits:
     """
 
     max_bytes: int | None = None
-    max_tensors: int = 1 << 18
+    max_tensors: int = 1 << 17
     max_header_bytes: int = 64 << 20
 
     def __post_init__(self) -> None:

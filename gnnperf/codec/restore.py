@@ -46,11 +46,11 @@ def restore_quantized(
 
 def restore_tensor(record: TensorRecord, content: Tensor, bools_are_bits: bool = True) -> Tensor:
     """The tensor of a record from the bytes of its storage; raises StreamError for bad bools."""
-    strides = record.strides
     if record.kind in (PLAIN, CODES):
-        strides = row_major(record.shape)
+        steps = row_major(record.shape)
+    else:
+        steps = _with_steps(record.shape, record.strides)
     tensor = _nothing(record.dtype)
-    steps = _with_steps(record.shape, strides)
     tensor.set_(content.untyped_storage(), record.offset, record.shape, steps)
     if bools_are_bits and tensor.dtype == torch.bool and largest_byte(tensor) > 1:
         raise StreamError(f"tensor {record.name!r}: a bool is neither 0 nor 1")

@@ -81,7 +81,7 @@ def _is_promising(lanes: Lanes, values: Values, head: Head) -> bool:
         if len(set(line[:PROBED_VALUES].tolist())) < LEAST_DISTINCT:
             continue
         probe = line[np.arange(PROBED_VALUES) * len(line) // PROBED_VALUES]
-        quotients = probe[:, None] * (MULTIPLES / probe.max())
+        quotients = (probe / probe.max())[:, None] * MULTIPLES
         if not (np.abs(quotients - np.rint(quotients)) < TOLERANCE).all(axis=0).any():
             return False
         found = True
@@ -135,7 +135,7 @@ def _multiples(ordered: Floats, by_line: _Lines, largest: Floats) -> Floats | No
         left = np.flatnonzero(found == 0)
         if not len(left):
             break
-        quotients = samples[left] * (multiple / largest[left, None])
+        quotients = samples[left] / largest[left, None] * multiple
         fits = (np.abs(quotients - np.rint(quotients)) < TOLERANCE).all(axis=1)
         found[left[fits]] = multiple
     return found if found.all() else None

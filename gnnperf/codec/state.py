@@ -119,7 +119,9 @@ def collect(state: Mapping[str, Value]) -> Collected:
             kind = CODES if bits else PLAIN
             _add_storage(out, element_bytes(tensor), dtype_of(tensor), bits)
             shape, number = tuple(tensor.shape), len(out.storages) - 1
-            out.shapes[number] = shape
+            # A complex number is two lanes.
+            lanes = out.storages[number].lane_count // max(1, tensor.numel())
+            out.shapes[number] = (*shape[:-1], shape[-1] * lanes) if shape else ()
             out.tensors.append(TensorRecord(kind, name, dtype_of(tensor), shape, number, bits=bits))
     return out
 

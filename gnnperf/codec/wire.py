@@ -71,6 +71,10 @@ class Reader:
     def varint(self, what: str, at_most: int | None = None) -> int:
         """An unsigned LEB128 number in its shortest form; raises LimitError above `at_most`."""
         start, value = self.position, 0
+        # Almost always it is one byte, and there are many of them.
+        if start < len(self.data) and (first := self.data[start]) < 0x80 and at_most is None:
+            self.position += 1
+            return first
         for index in range(MAX_VARINT_BYTES):
             byte = self.u8(what)
             value |= (byte & 0x7F) << 7 * index

@@ -28,7 +28,7 @@ from gnnperf.codec.sources import MAGIC, PRELUDE_BYTES
 from gnnperf.codec.state import Value
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import structures  # noqa: E402
+import structures
 
 MAX_BYTES = 8 << 20
 MEMORY_BYTES = 96 << 20
