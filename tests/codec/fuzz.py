@@ -75,7 +75,7 @@ def seeds() -> list[Seed]:
         for index, state in enumerate(states)
         for level in ("fast", "small")
     ]
-    return [_take_apart(blob) for blob in blobs]
+    return [take_apart(blob) for blob in blobs]
 
 
 def of_new_codecs(noise: Callable[..., torch.Tensor]) -> list[dict[str, Value]]:
@@ -93,7 +93,7 @@ def of_new_codecs(noise: Callable[..., torch.Tensor]) -> list[dict[str, Value]]:
     ]
 
 
-def _take_apart(blob: bytes) -> Seed:
+def take_apart(blob: bytes) -> Seed:
     start = PRELUDE_BYTES + int.from_bytes(blob[6:10], "little")
     stored = blob[PRELUDE_BYTES:start]
     header = parse(zstandard.decompress(stored) if blob[5] else stored)
