@@ -33,9 +33,9 @@ class Effort:
     is_thorough: bool = False
 
 
-FAST = Effort(8, 1, 1, 1 << 12, 4, margin=0.0, class_sample=1 << 13, gaps_below=0.35)
+FAST = Effort(8, 1, 1, 1 << 12, 2, margin=0.0, class_sample=1 << 13, gaps_below=0.35)
 STRONG = Effort(12, 3, 19, 1 << 17, 32, margin=1.005, class_sample=1 << 16, gaps_below=1.0)
-LARGE = Effort(8, 3, 3, 1 << 12, 4, margin=0.0, class_sample=1 << 14, gaps_below=0.35)
+LARGE = Effort(8, 3, 3, 1 << 12, 2, margin=0.0, class_sample=1 << 14, gaps_below=0.35)
 SMALL = Effort(12, 3, 19, 1 << 62, 8, 0.0, class_sample=1 << 62, gaps_below=1.0, is_thorough=True)
 
 

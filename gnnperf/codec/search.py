@@ -36,6 +36,7 @@ Stream = tuple[int, bytes]
 Coder = Callable[[Lanes, Effort], Stream]
 
 SAMPLE_BLOCK_LANES = 512
+STRONGEST_PCO = 12
 # A sample is no more exact than this.
 EVEN = 1.003
 # With pcodec's weak level a stream is at most this much larger, beside another of that level.
@@ -60,7 +61,7 @@ def smallest_values(lanes: Lanes, values: Values, heads: list[Head], effort: Eff
     if found and found[0] == SCALED:
         return found
     coders = list(_coders(values, dropped_bits, _has_repeats(lanes), effort))
-    if len(lanes) > effort.sample_above:
+    if len(lanes) > effort.sample_above and len(coders) > 1:
         coders = _best_on_sample(lanes, coders, effort)
         streams = [coder(lanes, effort) for coder in coders]
     else:
@@ -84,11 +85,14 @@ def _coders(values: Values, dropped_bits: int, repeats: bool, effort: Effort) ->
         yield lambda part, e: _rotated(part, e, plain=True)
         if effort.pco > WEAK_PCO:
             yield lambda part, e: _rotated(part, e, plain=False)
-    if lane.number:
-        yield lambda part, e: (PCO, backends.compress_numbers(part.view(lane.numpy), e.pco))
+    # What pruning leaves of floats is in no order that modes or differences could use.
+    pruned = lane.is_float and values.positions is not None and effort.pco <= WEAK_PCO
+    if lane.number and not pruned:
+        yield lambda part, e: _modal(part.view(lane.numpy), e)
     if values.bits:
         yield lambda part, _: (PACKED, pack(part, values.bits))
-    if lane.width_bytes > 1:
+    # Without repeats the planes of floats gain little, and only over a weak pcodec.
+    if lane.width_bytes > 1 and (repeats or not lane.is_float or effort.pco > WEAK_PCO):
         yield lambda part, e: _planes(part, values, e, repeats)
     if repeats or not lane.is_float or effort.is_thorough:
         yield lambda part, e: (ZSTD, backends.compress_bytes(part.tobytes(), e.zstd))
@@ -96,6 +100,11 @@ def _coders(values: Values, dropped_bits: int, repeats: bool, effort: Effort) ->
 
 def _rotated(part: Lanes, effort: Effort, *, plain: bool) -> Stream:
     return ROTATED, backends.compress_numbers(rotate(part, 1), effort.pco, plain=plain)
+
+
+def _modal(numbers: backends.Numbers, effort: Effort) -> Stream:
+    # Where pcodec takes numbers apart, more levels pay than where it only bins them.
+    return PCO, backends.compress_numbers(numbers, min(STRONGEST_PCO, effort.pco + 2))
 
 
 def _shifted(part: Lanes, dropped_bits: int, effort: Effort) -> Stream:
@@ -182,8 +191,12 @@ def _by_lines(
     # Pruning leaves all lines about the same magnitudes.
     if values.positions is not None and effort.pco <= WEAK_PCO:
         return None
+    heads = [head for head in heads if head.count > 1][:MAX_PARTITIONS]
     stride = max(1, len(lanes) // effort.class_sample)
-    partition = find_partition(lanes, values, heads[:MAX_PARTITIONS], stride)
+    # A step that shares a factor with the lines would see some of them alone.
+    while stride > 1 and any(math.gcd(stride, head.run * head.count) > 1 for head in heads):
+        stride += 1
+    partition = find_partition(lanes, values, heads, stride)
     if partition:
         return CLASSED, encode_classed(lanes, values, partition, dropped_bits, effort.pco)
     return None

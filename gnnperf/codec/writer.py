@@ -79,6 +79,8 @@ def _jobs(group: list[int], storages: list[Storage], collected: Collected) -> li
     pieces = [collected.contents[number].numpy().view(storage.lane.unsigned) for number in group]
     lanes = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
     shape = collected.shapes.get(group[0], ()) if len(group) == 1 else ()
+    # A kernel of one column would hide the rows before it.
+    shape = tuple(size for size in shape if size > 1)
     columns = shape[-1] if len(shape) > 1 and len(lanes) <= CHUNK_LANES else 0
     return [
         _Job(lanes[start : start + CHUNK_LANES], start, storage, columns, shape)
