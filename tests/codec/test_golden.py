@@ -11,7 +11,8 @@ FILES = sorted((Path(__file__).parent / "golden").glob("*.gnnz"))
 
 
 def test_there_are_files() -> None:
-    assert len(FILES) >= 8
+    assert {path.stem.partition("-")[0] for path in FILES} == {"v1", "v2"}
+    assert len(FILES) >= 30
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -3,6 +3,7 @@
 Each comes with a torch file of the state it must decode to, forever: one that exists is left alone.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -48,6 +49,7 @@ def states() -> dict[str, dict[str, Value]]:
             "bytes": words16[:1600] * bytes_,
             "even": QuantizedTensor(even, 4, scale[0], zero_point[0]),
         },
+        **states_of_version_2(noise),
         "dtypes": {
             "special": torch.tensor(words, dtype=torch.int32).view(torch.float32),
             "double": noise(20).double(),
@@ -66,19 +68,33 @@ def states() -> dict[str, dict[str, Value]]:
     }
 
 
+def states_of_version_2(noise: Callable[..., torch.Tensor]) -> dict[str, dict[str, Value]]:
+    """States for what version 2 added: scaled, classes, shifted, planes, copies."""
+    integers = (30 * noise(40, 60)).round().clamp(-127, 127)
+    sparse = torch.where(integers.abs() < 30, 0.0, integers)
+    loud = noise(60, 50) * torch.logspace(-3, 3, 60)[:, None]
+    repeated = noise(7, 30).repeat(20, 1)
+    return {
+        "scaled": {"rows": integers * noise(40, 1).abs(), "sparse": sparse * noise(60).abs()},
+        "classes": {"loud": loud, "halves": loud.half(), "sideways": loud.t().contiguous()},
+        "shifted": {"half": noise(2000).half().float(), "brain": noise(1500).bfloat16().double()},
+        "copies": {"a": repeated, "b": repeated.clone(), "c": repeated.clone() + 1},
+    }
+
+
 def plain(value: Value) -> object:
     """As torch.load reads it with weights_only; torch saves no storage of several dtypes."""
     return dict(vars(value)) if isinstance(value, QuantizedTensor) else value.clone()
 
 
 def main() -> None:
-    """Write the files of version 1 at both levels."""
+    """Write the files of version 2 at both levels; those of version 1 were written by its time."""
     for name, state in states().items():
-        expected = FOLDER / f"v1-{name}.pt"
+        expected = FOLDER / f"v2-{name}.pt"
         if not expected.exists():
             torch.save({key: plain(value) for key, value in state.items()}, expected)
         for level in ("fast", "small"):
-            path = FOLDER / f"v1-{name}-{level}.gnnz"
+            path = FOLDER / f"v2-{name}-{level}.gnnz"
             if not path.exists():
                 path.write_bytes(encode(state, metadata={"name": name, "epoch": 3}, level=level))
 
