@@ -12,14 +12,15 @@ from gnnperf.codec.lanes import Lanes
 from gnnperf.codec.lines import Head
 from gnnperf.codec.masks import decode_mask, encode_mask
 from gnnperf.codec.search import smallest_values
-from gnnperf.codec.values import RAW, SCALED, Values, decode_values
+from gnnperf.codec.values import CLASSED, RAW, ROTATED, SHIFTED, Values, decode_values
 
 Stream = tuple[int, bytes]
 
 # Below this share of zeros a mask costs more than it saves in any trained weight.
 SPARSE_SHARE = 1 / 64
+NOISE_CODECS = (RAW, ROTATED, SHIFTED, CLASSED)
 # So few lanes are stored both ways, and the smaller is kept.
-SMALL_CHUNK_LANES = 1 << 12
+SMALL_CHUNK_LANES = 1 << 15
 
 
 def encode_chunk(
@@ -56,8 +57,8 @@ def encode_chunk(
         kept = Values(lane, bits, len(lanes), first, positions)
         values = smallest_values(lanes[positions], kept, heads, effort)
         candidates.append(_chunk(SPARSE, len(positions), mask, values))
-        # Codes cost little, and zero is one of them.
-        if values[0] == SCALED and len(candidates) == 1:
+        # Where few numbers occur again and again, zero may well be one of them.
+        if values[0] not in NOISE_CODECS and len(candidates) == 1:
             dense = smallest_values(lanes, everything, heads, effort)
             candidates.append(_chunk(DENSE, len(lanes), (RAW, b""), dense))
     return min(candidates, key=lambda candidate: len(candidate[1]))

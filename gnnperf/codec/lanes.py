@@ -8,13 +8,20 @@ from gnnperf.codec.errors import StreamError
 Lanes = NDArray[np.unsignedinteger]
 Positions = NDArray[np.integer]
 
+CACHED_LANES = 1 << 14
+
 
 def rotate(values: Lanes, left_bits: int) -> Lanes:
     """Each lane rotated left."""
-    width_bits = 8 * values.dtype.itemsize
-    left = np.left_shift(values, values.dtype.type(left_bits))
-    right = np.right_shift(values, values.dtype.type(width_bits - left_bits))
-    rotated: Lanes = np.bitwise_or(left, right)
+    one = values.dtype.type
+    right_bits = 8 * values.dtype.itemsize - left_bits
+    rotated: Lanes = np.empty_like(values)
+    # Piece by piece: a temporary array of a whole chunk costs more than the arithmetic.
+    for start in range(0, len(values), CACHED_LANES):
+        piece = values[start : start + CACHED_LANES]
+        target = rotated[start : start + CACHED_LANES]
+        np.left_shift(piece, one(left_bits), out=target)
+        np.bitwise_or(target, np.right_shift(piece, one(right_bits)), out=target)
     return rotated
 
 

@@ -21,8 +21,6 @@ SAMPLES_A_LINE = 32
 LEAST_VALUES_A_LINE = 6
 PROBED_PLACES, PROBED_VALUES = (0.5, 0.1, 0.8), 6
 WINDOW_LANES = 512
-# Of fewer values some multiple is near an integer by chance.
-LEAST_DISTINCT = 4
 ULPS = (0, 1, -1, 2, -2)
 
 Floats = NDArray[np.float64]
@@ -78,7 +76,7 @@ def _is_promising(lanes: Lanes, values: Values, head: Head) -> bool:
         numbers = head.numbers(values.lanes, values.first, positions)
         line = window[numbers == numbers[len(numbers) // 2]].view(values.lane.numpy)
         line = np.abs(line[np.isfinite(line) & (line != 0)]).astype(np.float64)
-        if len(set(line[:PROBED_VALUES].tolist())) < LEAST_DISTINCT:
+        if len(line) < PROBED_VALUES:
             continue
         probe = line[np.arange(PROBED_VALUES) * len(line) // PROBED_VALUES]
         quotients = (probe / probe.max())[:, None] * MULTIPLES

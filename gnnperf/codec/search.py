@@ -35,8 +35,7 @@ from gnnperf.codec.values import (
 Stream = tuple[int, bytes]
 Coder = Callable[[Lanes, Effort], Stream]
 
-SAMPLE_BLOCK_LANES = 512
-STRONGEST_PCO = 12
+SAMPLE_BLOCK_LANES, FEWEST_BLOCKS = 1024, 2
 # A sample is no more exact than this.
 EVEN = 1.003
 # With pcodec's weak level a stream is at most this much larger, beside another of that level.
@@ -49,6 +48,14 @@ WORTH_STRONG = 1.1
 NOISE = 0.995
 # Matches that save less than this share of the raw bytes are chance.
 LEAST_REPEATS = 0.004
+# Above this share strong zstd and no sample: what repeats may be far apart.
+MANY_REPEATS, STRONGEST_ZSTD = 0.1, 19
+# Of even bits one in sixteen lanes has four that are 0.
+LOW_BITS, LEAST_ODD = 15, 0.85
+# Codebooks and small integers have no more numbers than this.
+MOST_FEW = 512
+# How much larger a coder may be on a sample if the numbers come from a list.
+LISTED_MARGIN = 1.5
 # Runs along a row have scales of their own, but no other magnitudes.
 MAX_PARTITIONS = 5
 
@@ -56,13 +63,16 @@ MAX_PARTITIONS = 5
 def smallest_values(lanes: Lanes, values: Values, heads: list[Head], effort: Effort) -> Stream:
     """The smallest stream that was found, and its codec."""
     is_float = values.lane.is_float
+    repeats = _repeats(lanes)
+    if repeats > MANY_REPEATS:
+        effort = replace(effort, strong_zstd=STRONGEST_ZSTD)
     dropped_bits = trailing_zero_bits(lanes) if is_float else 0
     found = _by_lines(lanes, values, heads, dropped_bits, effort) if is_float else None
-    if found and found[0] == SCALED:
+    if found and found[0] == SCALED and not repeats:
         return found
-    coders = list(_coders(values, dropped_bits, _has_repeats(lanes), effort))
-    if len(lanes) > effort.sample_above and len(coders) > 1:
-        coders = _best_on_sample(lanes, coders, effort)
+    coders = list(_coders(lanes, values, dropped_bits, repeats > 0, effort))
+    if len(lanes) > effort.sample_above and len(coders) > 1 and repeats <= MANY_REPEATS:
+        coders = _best_on_sample(lanes, coders, values, effort)
         streams = [coder(lanes, effort) for coder in coders]
     else:
         streams = _refined(lanes, coders, found, effort)
@@ -76,26 +86,41 @@ def _size(stream: Stream) -> int:
     return len(stream[1])
 
 
-def _coders(values: Values, dropped_bits: int, repeats: bool, effort: Effort) -> Iterable[Coder]:
+def _coders(
+    lanes: Lanes, values: Values, dropped_bits: int, repeats: bool, effort: Effort
+) -> Iterable[Coder]:
     """What fits the lane, the usual winner first; zstd only where there is something to match."""
     lane = values.lane
+    is_noise = lane.is_float and effort.pco <= WEAK_PCO and not repeats and _is_noise(lanes)
     if lane.is_float and dropped_bits:
         yield lambda part, e: _shifted(part, dropped_bits, e)
     elif lane.is_float:
         yield lambda part, e: _rotated(part, e, plain=True)
-        if effort.pco > WEAK_PCO:
+        if effort.pco > WEAK_PCO or not lane.number:
             yield lambda part, e: _rotated(part, e, plain=False)
-    # What pruning leaves of floats is in no order that modes or differences could use.
-    pruned = lane.is_float and values.positions is not None and effort.pco <= WEAK_PCO
-    if lane.number and not pruned:
+    # What pruning leaves of noise is in no order that modes or differences could use.
+    if lane.number and not (is_noise and values.positions is not None):
         yield lambda part, e: _modal(part.view(lane.numpy), e)
     if values.bits:
         yield lambda part, _: (PACKED, pack(part, values.bits))
-    # Without repeats the planes of floats gain little, and only over a weak pcodec.
-    if lane.width_bytes > 1 and (repeats or not lane.is_float or effort.pco > WEAK_PCO):
+    if lane.width_bytes > 1 and not is_noise:
         yield lambda part, e: _planes(part, values, e, repeats)
     if repeats or not lane.is_float or effort.is_thorough:
         yield lambda part, e: (ZSTD, backends.compress_bytes(part.tobytes(), e.zstd))
+
+
+def _is_noise(lanes: Lanes) -> bool:
+    """Whether the first lanes have both signs, even low bits, and hardly a number twice."""
+    first, one = lanes[:SAMPLE_BLOCK_LANES], lanes.dtype.type
+    signs = np.count_nonzero(first >> one(8 * first.dtype.itemsize - 1))
+    odd = np.count_nonzero(first & one(LOW_BITS))
+    return bool(0 < signs < len(first) and odd > LEAST_ODD * len(first) and not _are_few(first))
+
+
+def _are_few(sample: Lanes) -> bool:
+    """Whether the numbers come from a list; those of 16 bits are seldom all different."""
+    most = len(sample) // 2 if sample.dtype.itemsize > 2 else min(MOST_FEW, len(sample) // 2)
+    return len(np.unique(sample)) <= most
 
 
 def _rotated(part: Lanes, effort: Effort, *, plain: bool) -> Stream:
@@ -104,7 +129,7 @@ def _rotated(part: Lanes, effort: Effort, *, plain: bool) -> Stream:
 
 def _modal(numbers: backends.Numbers, effort: Effort) -> Stream:
     # Where pcodec takes numbers apart, more levels pay than where it only bins them.
-    return PCO, backends.compress_numbers(numbers, min(STRONGEST_PCO, effort.pco + 2))
+    return PCO, backends.compress_numbers(numbers, effort.modal_pco)
 
 
 def _shifted(part: Lanes, dropped_bits: int, effort: Effort) -> Stream:
@@ -137,25 +162,28 @@ def _order0_bytes(row: NDArray[np.uint8]) -> float:
     return (float((counts * np.log(len(row) / counts)).sum()) + bias) / math.log(256)
 
 
-def _has_repeats(lanes: Lanes) -> bool:
-    """Whether zstd finds matches: what is only unevenly distributed, pcodec does better."""
+def _repeats(lanes: Lanes) -> float:
+    """The share of bytes that matches spare zstd, 0 if that is chance.
+
+    What is only unevenly distributed pcodec does better.
+    """
     left = backends.bytes_without_repeats(np.ascontiguousarray(lanes).view(np.uint8).data)
-    return left < (1 - LEAST_REPEATS) * lanes.nbytes
+    share = 1 - left / lanes.nbytes
+    return share if share > LEAST_REPEATS else 0.0
 
 
 def _weak(effort: Effort) -> Effort:
-    return replace(effort, pco=min(effort.pco, WEAK_PCO), strong_zstd=effort.zstd)
+    pco, modal_pco = min(effort.pco, WEAK_PCO), min(effort.modal_pco, WEAK_PCO + 2)
+    return replace(effort, pco=pco, modal_pco=modal_pco, strong_zstd=effort.zstd)
 
 
 def _refined(
     lanes: Lanes, coders: list[Coder], found: Stream | None, effort: Effort
 ) -> list[Stream]:
     """Every codec with little effort, and the best ones with all of it."""
-    if effort.is_thorough:
+    if effort.is_thorough or effort.pco <= WEAK_PCO:
         return [coder(lanes, effort) for coder in coders]
     streams = [coder(lanes, _weak(effort)) for coder in coders]
-    if effort.pco <= WEAK_PCO:
-        return streams
     best = min(map(_size, [*streams, *([found] if found else [])]))
     done: set[int] = set()
     for index, coder in enumerate(coders):
@@ -167,18 +195,25 @@ def _refined(
     return streams
 
 
-def _best_on_sample(lanes: Lanes, coders: list[Coder], effort: Effort) -> list[Coder]:
-    """The coder that does a sample best, and those that come near where there is time for them."""
-    starts = np.linspace(0, len(lanes) - SAMPLE_BLOCK_LANES, effort.sample_blocks).astype(np.int64)
+def _best_on_sample(
+    lanes: Lanes, coders: list[Coder], values: Values, effort: Effort
+) -> list[Coder]:
+    """The coder that does a sample best, and those that may yet be better on all lanes."""
+    # Two coders are left where the lanes are noise, and a smaller sample tells.
+    blocks = effort.sample_blocks if len(coders) > 2 else FEWEST_BLOCKS
+    starts = np.linspace(0, len(lanes) - SAMPLE_BLOCK_LANES, blocks).astype(np.int64)
     sample = np.concatenate([lanes[start : start + SAMPLE_BLOCK_LANES] for start in starts])
     weak = _weak(effort)
     sizes = [_size(coder(sample, weak)) for coder in coders]
     # Of those that are even the first is the fastest.
     first = next(index for index, size in enumerate(sizes) if size <= EVEN * min(sizes))
+    # A list of numbers weighs more in a sample than in the whole.
+    is_listed = not values.lane.is_float or _are_few(sample)
+    margin = LISTED_MARGIN if is_listed else effort.margin
     return [
         coder
         for index, coder in enumerate(coders)
-        if index == first or sizes[index] <= effort.margin * min(sizes)
+        if index == first or sizes[index] <= margin * min(sizes)
     ]
 
 

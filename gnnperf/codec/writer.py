@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gnnperf.codec import backends, metadata
@@ -114,7 +115,7 @@ def _placed(collected: Collected) -> list[Storage]:
         if index in copies:
             storages.append(replace(storage, group=-1, copy_of=copies[index]))
             continue
-        empty = not collected.contents[index].numpy().any()
+        empty = _is_zero(collected.contents[index].numpy())
         kind = (storage.lane, storage.bits, empty)
         large = storage.lane_count >= OWN_GROUP_LANES and not empty
         group = numbers.setdefault(index if large else kind, len(numbers))
@@ -141,9 +142,15 @@ def _copies(collected: Collected) -> dict[int, int]:
             if not equal:
                 same.append(number)
             # Zeros cost nothing where they are.
-            elif content.numpy().any():
+            elif not _is_zero(content.numpy()):
                 copies[number] = equal[0]
     return copies
+
+
+def _is_zero(content: NDArray[np.uint8]) -> bool:
+    # The first piece tells, nearly always; numpy would look at all of it.
+    pieces = (content[at : at + CHUNK_LANES] for at in range(0, len(content), CHUNK_LANES))
+    return not any(piece.any() for piece in pieces)
 
 
 def _equal(a: Tensor, b: Tensor) -> bool:

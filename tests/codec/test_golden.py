@@ -1,5 +1,7 @@
 """Files of every version that ever was must decode to what they held."""
 
+import gzip
+import io
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,8 @@ def test_there_are_files() -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_golden_file(path: Path) -> None:
     version_and_name = path.stem.rpartition("-")[0]
-    held = torch.load(path.with_name(f"{version_and_name}.pt"), weights_only=True)
+    blob = gzip.decompress(path.with_name(f"{version_and_name}.pt.gz").read_bytes())
+    held = torch.load(io.BytesIO(blob), weights_only=True)
     expected = {
         name: QuantizedTensor(**value) if isinstance(value, dict) else value
         for name, value in held.items()

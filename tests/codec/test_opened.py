@@ -11,7 +11,7 @@ import torch
 
 from gnnperf import codec
 from gnnperf.codec import CodecError, QuantizedTensor, errors, same_state
-from gnnperf.codec.header import CHUNK_LANES
+from gnnperf.codec.header import CHUNK_LANES, Limits
 from gnnperf.codec.opened import QuantizedArray, TensorSpec
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -203,9 +203,9 @@ def test_any_bytes_are_decoded(kind: object) -> None:
 
 @pytest.mark.parametrize("level", ["fast", "auto", "small"])
 def test_the_bytes_do_not_depend_on_threads(level: codec.effort.Level) -> None:  # type: ignore[name-defined]
-    state = {**STATE, "large": torch.randn(1100, 1000, generator=GENERATOR)}
-    if level == "small":
-        del state["large"]
+    state = dict(STATE)
+    if level == "fast":  # Two chunks; the other levels take their time over so many.
+        state["large"] = torch.randn(1100, 1000, generator=GENERATOR)
     blob = codec.encode(state, level=level)
     assert blob == codec.encode(state, level=level, threads=3)
     assert same_state(codec.decode(blob, threads=3).state, state)
@@ -213,17 +213,19 @@ def test_the_bytes_do_not_depend_on_threads(level: codec.effort.Level) -> None: 
         codec.encode(state, threads=0)
 
 
-def test_a_hundred_thousand_tensors_with_long_names_need_no_option(tmp_path: Path) -> None:
+def test_many_tensors_with_long_names_need_no_option(tmp_path: Path) -> None:
+    """bench/test_codec.py does the same with the hundred thousand that are allowed."""
     prefix = "decoder.layers.mixture_of_experts.feed_forward.projection." * 2
-    count = 100_000
+    count = 10_000
+    assert Limits().max_tensors >= 100_000
     shared = torch.arange(4.0)
     state: dict[str, codec.Value] = {f"{prefix}{index}.weight": shared for index in range(count)}
     codec.save(state, tmp_path / "m")
     with codec.open(tmp_path / "m") as file:
         assert len(file) == count
-        assert torch.equal(file[f"{prefix}99999.weight"], shared)  # type: ignore[arg-type]
-    with pytest.raises(errors.LimitError, match=r"100000 tensors, at most 99999 .*max_tensors"):
-        codec.load(tmp_path / "m", max_tensors=99_999)
+        assert torch.equal(file[f"{prefix}9999.weight"], shared)  # type: ignore[arg-type]
+    with pytest.raises(errors.LimitError, match=r"10000 tensors, at most 9999 .*max_tensors"):
+        codec.load(tmp_path / "m", max_tensors=9_999)
     with pytest.raises(errors.LimitError, match="larger max_header_bytes"):
         codec.load(tmp_path / "m", max_header_bytes=1 << 20)
 

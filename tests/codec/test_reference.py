@@ -44,7 +44,7 @@ def test_golden_files(path: Path) -> None:
 def any_state(rng: random.Random) -> dict[str, Value]:
     """Tensors of all dtypes and kinds: noise, pruned, scaled, uneven, rounded, tied, equal."""
     generator = torch.Generator().manual_seed(rng.randrange(1 << 30))
-    rows, columns = rng.randrange(1, 70), rng.randrange(1, 70)
+    rows, columns = rng.randrange(1, 60), rng.randrange(1, 60)
     noise = torch.randn(rows, columns, generator=generator)
     keep = torch.rand(rows, columns, generator=generator) < rng.choice((0.02, 0.1, 0.5, 0.9))
     codes = (3 * noise).round().clamp(-8, 7).to(torch.int8)
@@ -74,7 +74,7 @@ def any_state(rng: random.Random) -> dict[str, Value]:
     half = torch.rand(150, 128, generator=generator) < 0.5
     alive = half & (torch.rand(128, generator=generator) < 0.1)
     every["dead inputs"] = torch.where(alive, torch.randn(150, 128, generator=generator), 0.0)
-    names = rng.sample(sorted(every), rng.randrange(1, len(every)))
+    names = rng.sample(sorted(every), rng.randrange(1, 7))
     state = {name: every[name] for name in names}
     if rng.random() < 0.4:
         state |= {"base": noise, "turned": noise.t(), "part": noise[rows // 2 :, ::2]}
@@ -107,7 +107,7 @@ def test_both_refuse_the_same_forged_files() -> None:
     """What either reads, both read alike; what one refuses, the other does too."""
     good = [fuzz.take_apart(encode(any_state(random.Random(index)))) for index in range(12)]
     read_by_both = 0
-    for index in range(1_500):
+    for index in range(800):
         rng = random.Random(f"twins/{index}")
         breaker = rng.choice((fuzz.forged_streams, fuzz.forged_structures, fuzz.forged_fields))
         blob = breaker(rng.choice(good), rng.choice(good), rng)
@@ -121,7 +121,7 @@ def test_both_refuse_the_same_forged_files() -> None:
         found, _ = read(blob)
         read_by_both += 1
         assert all(same(value, found[name]) for name, value in expected.items()), index
-    assert read_by_both > 50
+    assert read_by_both > 25
 
 
 def test_a_lie_that_changes_nothing_is_none() -> None:
