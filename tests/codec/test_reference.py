@@ -44,12 +44,12 @@ def test_golden_files(path: Path) -> None:
 def any_state(rng: random.Random) -> dict[str, Value]:
     """Tensors of all dtypes and kinds: noise, pruned, scaled, uneven, rounded, tied, equal."""
     generator = torch.Generator().manual_seed(rng.randrange(1 << 30))
-    rows, columns = rng.randrange(1, 60), rng.randrange(1, 60)
+    rows, columns = rng.randrange(1, 70), rng.randrange(1, 70)
     noise = torch.randn(rows, columns, generator=generator)
     keep = torch.rand(rows, columns, generator=generator) < rng.choice((0.02, 0.1, 0.5, 0.9))
     codes = (3 * noise).round().clamp(-8, 7).to(torch.int8)
     integers = (30 * noise).round() * (keep if rng.random() < 0.5 else 1)
-    uneven = noise * torch.logspace(-4, 4, rows)[:, None]
+    uneven = noise * torch.where(torch.arange(rows) % 2 == 0, 1.0, 5e3)[:, None]
     dtypes = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
     ints = [torch.uint8, torch.int16, torch.int32, torch.int64, torch.bool, torch.complex64]
     one = torch.ones(())
@@ -74,7 +74,7 @@ def any_state(rng: random.Random) -> dict[str, Value]:
     half = torch.rand(150, 128, generator=generator) < 0.5
     alive = half & (torch.rand(128, generator=generator) < 0.1)
     every["dead inputs"] = torch.where(alive, torch.randn(150, 128, generator=generator), 0.0)
-    names = rng.sample(sorted(every), rng.randrange(1, 7))
+    names = rng.sample(sorted(every), rng.randrange(1, 5))
     state = {name: every[name] for name in names}
     if rng.random() < 0.4:
         state |= {"base": noise, "turned": noise.t(), "part": noise[rows // 2 :, ::2]}
