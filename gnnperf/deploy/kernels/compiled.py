@@ -333,17 +333,18 @@ def convert(x, by, to, y):  # type: ignore[no-untyped-def]
 
 
 @njit(**OPTIONS, cache=True)
-def segment_max(x, start, scale, y):  # type: ignore[no-untyped-def]
-    """y[r] = scale * maximum of rows start[r] to start[r + 1] of x, zero of none."""
+def segment_max(x, start, scale, zero, y):  # type: ignore[no-untyped-def]
+    """y[r] = scale * (maximum of rows start[r] to start[r + 1] of x - zero); 0 of no rows."""
     width = x.shape[1]
     for r in range(y.shape[0]):
         first, end = at(start, r), at(start, r + 1)
         for f in range(0, width, LANES):
             left = min(LANES, width - f)
-            best = every(LOWEST if first < end else ZERO, LANES)
+            best = every(LOWEST if first < end else zero, LANES)
             for i in range(first, end):
                 best = largest(best, load_some(x, i * width + f, LANES, left))
-            store_some(y, r * width + f, fma(best, every(scale, LANES), every(ZERO, LANES)), left)
+            best = fma(add(best, every(-zero, LANES)), every(scale, LANES), every(ZERO, LANES))
+            store_some(y, r * width + f, best, left)
 
 
 @njit(**OPTIONS)
@@ -360,10 +361,12 @@ def _turn(source, i, source_step, rows, columns, target, j, target_step):  # typ
 
 
 @njit(**OPTIONS, cache=True)
-def sparse_linear(x, start, column, value, bias, relu, turned, out, y):  # type: ignore[no-untyped-def]
-    """y = f(x W^T + b), W in compressed rows by output; turned [in * ROWS], out [outputs * ROWS]."""
+def sparse_linear(x, start, column, value, bias, relu, y):  # type: ignore[no-untyped-def]
+    """y = f(x W^T + b), W in compressed rows by output; ROWS rows at a time, turned."""
     rows, inputs = x.shape
     outputs = y.shape[1]
+    turned = np.empty(inputs * ROWS, np.float32)
+    out = np.empty(outputs * ROWS, np.float32)
     for i in range(0, rows, ROWS):
         some = min(ROWS, rows - i)
         _turn(x, i * inputs, inputs, some, inputs, turned, 0, ROWS)
