@@ -70,7 +70,7 @@ def test_code_is_kept_in_our_cache_by_its_source(load, cache):
     assert folder.is_relative_to(cache / "gnnperf" / "kernels" / digest)
     # What others keep is not ours to move.
     assert loading.CACHE_VARIABLE not in os.environ
-    assert sys.modules["numba"].config.CACHE_DIR == numbas
+    assert numbas == sys.modules["numba"].config.CACHE_DIR
 
 
 @needs_numba
