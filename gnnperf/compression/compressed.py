@@ -58,6 +58,7 @@ class Compressed:
         readings: what the recipe itself measured or counted, for the record.
         start: what it means that training kept the weights it began with, `calibration sufficed`.
         recipe: its text, which `gnnperf.recipes.compress` fills in.
+        deployment: how it is run, a name in `gnnperf.deploy.DEPLOYMENTS`; empty: as it is.
     """
 
     twin: Trained
@@ -68,6 +69,7 @@ class Compressed:
     readings: Mapping[str, Reading] = field(default_factory=dict)
     start: str = "start"
     recipe: str = ""
+    deployment: str = ""
 
     @property
     def kept(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +46,8 @@ class Deployed(nn.Module):
 
     Attributes:
         model: computes. It may have `prepare(data) -> data`, which keeps what depends on the graph
-            alone, and `deployed_bytes`, where that is more than its parameters and buffers.
+            alone; `deployed_bytes`, where that is more than its parameters and buffers; and
+            `compilations`, how often it has compiled something so far.
         done: what was done to it, a short phrase each; empty where nothing could be done.
         left: why nothing could be done, or what was left as it is; empty where all was lowered.
         deploy_seconds: wall time of making it; `gnnperf.deploy.deploy` fills it in.
@@ -54,14 +55,25 @@ class Deployed(nn.Module):
 
     def __init__(self, model: nn.Module, done: Sequence[str] = (), left: str = "") -> None:
         super().__init__()
-        self.model, self.done, self.left = model.eval(), tuple(done), left
+        self.model, self.done, self.left = model, tuple(done), left
         self.deploy_seconds = 0.0
+        self.eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """Stays in eval mode, whatever is asked for: it is made for inference alone."""
+        return super().train(False)
 
     @property
     def deployed_bytes(self) -> int:
         """Bytes of the weights that lie in memory while it runs, each storage counted once."""
         said: int | None = getattr(self.model, "deployed_bytes", None)
         return resident_bytes(self.model) if said is None else said
+
+    @property
+    def compilations(self) -> int:
+        """How often it has compiled something so far; inside timed rounds it never may."""
+        count: int = getattr(self.model, "compilations", 0)
+        return count
 
     def prepare(self, data: Data) -> Data:
         """A shallow copy of `data` with what every forward on it reuses."""
@@ -135,6 +147,8 @@ def agreement(
 
     Raises DeployError where they give other shapes. What is not a number keeps no promise.
     """
+    if not batches:
+        return Agreement(1.0, 0.0, 0)
     pairs = [(_logits(model(b)), _logits(deployed(deployed.prepare(b)))) for b in batches]
     for expected, found in pairs:
         if expected.shape != found.shape:

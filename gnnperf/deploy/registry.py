@@ -10,12 +10,14 @@ from torch import nn
 from torch_geometric.data import Data
 
 from gnnperf.compression import Compressed
-from gnnperf.deploy import lean
+from gnnperf.deploy import compiled, lean, portable
 from gnnperf.deploy.base import Deployed, DeployError, Deployment
 from gnnperf.training import Trained
 
 DEPLOYMENTS: dict[str, Deployment] = {
+    "compile": compiled.DEPLOYMENT,
     "lean": lean.DEPLOYMENT,
+    "onnx": portable.DEPLOYMENT,
 }
 """Every deployment; a new one is a file in this folder and an entry here."""
 
