@@ -1,4 +1,4 @@
-"""`sparse`: unstructured zeros are skipped in the products where a trial shows that it is faster."""
+"""`sparse`: unstructured zeros are skipped in the products where a trial finds that faster."""
 
 from __future__ import annotations
 
@@ -74,7 +74,11 @@ def lower(model: nn.Module, batches: Sequence[Data]) -> Deployed:
     if isinstance(plan, NoPlan):
         return lean_instead(model, batches, f"no zeros skipped, as {plan.reason}")
     seen: dict[Site, Tensor] = {}
-    watching = FusedProgram(plan, batches[0], Numbers(), lambda site, x: seen.setdefault(site, x))
+
+    def watch(site: Site, x: Tensor) -> None:
+        seen.setdefault(site, x)
+
+    watching = FusedProgram(plan, batches[0], Numbers(), watch)
     with torch.inference_mode():
         watching(batches[0])
     numbers = SparseNumbers(seen)

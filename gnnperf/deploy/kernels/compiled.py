@@ -240,17 +240,18 @@ def transpose(
     ]
 
     def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        def place(array: Any, value: Any, start: Any, step: Any, number: int) -> Any:
+        def place(array: Any, where: Any, number: int) -> Any:
+            value, start, step = where
             index = builder.add(start, builder.mul(step, I64(number)))
             return _pointer(context, builder, array, value, index, kind)
 
-        rows = [builder.load(place(source, *given[:3], r), align=4) for r in range(TILE)]
+        rows = [builder.load(place(source, given[:3], r), align=4) for r in range(TILE)]
         # Rows from both halves interleaved, as often as 2 goes into TILE.
         for _ in range(TILE.bit_length() - 1):
             pairs = zip(rows[: TILE // 2], rows[TILE // 2 :], strict=True)
             rows = [builder.shuffle_vector(a, b, half) for a, b in pairs for half in halves]
         for c, row in enumerate(rows):
-            builder.store(row, place(target, *given[3:], c), align=4)
+            builder.store(row, place(target, given[3:], c), align=4)
         return context.get_dummy_value()
 
     index = types.intp
