@@ -214,7 +214,6 @@ def large_graph(nodes=100_000, edges=1_000_000):
 
 
 @pytest.mark.proof
-@pytest.mark.proof
 @pytest.mark.parametrize("name", CONVS)
 def test_unchanged_model_on_a_large_graph(name, workbench, latency, closing_row):
     with seeded(0):
