@@ -58,6 +58,7 @@ def decompress_numbers(blob: bytes, count: int, dtype: str) -> Numbers:
 def _read_page(blob: bytes, numbers: Numbers) -> int:
     """Fill the array and return the bytes that were read."""
     file, head_bytes = wrapped.FileDecompressor.new(blob)
+    _check_list(blob[head_bytes:], len(numbers))
     name = f"{numbers.dtype.kind}{8 * numbers.dtype.itemsize}"
     chunk, meta_bytes = file.chunk_decompressor(blob[head_bytes:], name)
     start = head_bytes + meta_bytes
@@ -65,6 +66,18 @@ def _read_page(blob: bytes, numbers: Numbers) -> int:
     if not progress.finished or progress.n_processed != len(numbers):
         raise StreamError(f"the page ends after {progress.n_processed} of {len(numbers)} numbers")
     return int(start + page_bytes)
+
+
+def _check_list(meta: bytes, count: int) -> None:
+    """Raise StreamError if pcodec would make room for a list of more numbers than there are."""
+    word = int.from_bytes(meta[:4], "little")
+    listed = word >> _MODE_BITS & (1 << _LIST_BITS) - 1
+    if word & (1 << _MODE_BITS) - 1 == _LIST_MODE and listed > count:
+        raise StreamError(f"a pcodec stream of {count} numbers lists {listed} different ones")
+
+
+# The mode that numbers a list of values; it has the list's length behind it.
+_MODE_BITS, _LIST_BITS, _LIST_MODE = 4, 25, 4
 
 
 def compress_bytes(blob: bytes, level: int) -> bytes:

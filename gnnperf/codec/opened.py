@@ -116,8 +116,12 @@ class StateFile:
         """Rows `start` to `stop` along the first dimension; reads the chunks they lie in.
 
         A quantized tensor's scale and zero point are cut along where they have a row for each.
-        Raises CodecError unless 0 <= start <= stop <= rows, or if the tensor has no dimension.
+        Raises CodecError unless 0 <= start <= stop <= rows, or if the tensor has no dimension, and
+        TypeError for rows that are no int.
         """
+        for row in (start, stop):
+            if not isinstance(row, int) or isinstance(row, bool):
+                raise TypeError(f"a row is a number of type int, not a {type(row).__name__}")
         record = self._record(name)
         rows = record.shape[0] if record.shape else None
         if rows is None or not 0 <= start <= stop <= rows:

@@ -254,7 +254,7 @@ def test_zstd_bombs_are_refused_unexpanded() -> None:
 
 
 def test_streams_that_hold_something_else() -> None:
-    floats = torch.randn(9).numpy()
+    floats = torch.randn(9, generator=torch.Generator().manual_seed(0)).numpy()
     stream = backends.compress_numbers(floats, 8)
     for count in (1, 8, 10, 300):
         raw = header([plain("w", count)], dense(stream, codec=2))
@@ -267,6 +267,18 @@ def test_streams_that_hold_something_else() -> None:
     gaps = backends.compress_numbers(torch.tensor([3, 5]).numpy().astype("<u4"), 8)
     raw = header([plain("w", 9)], sparse(gaps, values, 2, mask_codec=2))
     refused(assemble(raw, gaps + values), errors.StreamError, "marks lane 9 of 9")
+
+
+def test_a_list_longer_than_its_numbers_is_refused_before_there_is_room_for_it() -> None:
+    start = backends.compress_numbers(torch.randn(9).numpy(), 8)[:2]
+    for listed, message in (
+        (10, "a pcodec stream of 9 numbers lists 10 different ones"),
+        ((1 << 25) - 1, "lists 33554431 different ones"),
+        (9, "pcodec refuses the stream"),
+    ):
+        stream = start + (4 | listed << 4).to_bytes(4, "little") + bytes(9)
+        raw = header([plain("w", 9)], dense(stream, codec=2))
+        refused(assemble(raw, stream), errors.StreamError, message)
 
 
 def test_worst_honest_lies_stay_fast() -> None:

@@ -151,6 +151,8 @@ def test_what_cannot_be_asked_for(path: Path) -> None:
         for rows in ((-1, 2), (5, 4), (0, 31)):
             with pytest.raises(CodecError, match="of tensor 'base', which has 30 rows"):
                 file.slice("base", *rows)
+        with pytest.raises(TypeError, match="a row is a number of type int, not a float"):
+            file.slice("base", 0, 2.0)  # type: ignore[arg-type]
         with pytest.raises(CodecError, match="which is a scalar"):
             file.slice("scalar", 0, 1)
     with pytest.raises(CodecError, match="framework 'tf' is none of pt and np"):

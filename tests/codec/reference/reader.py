@@ -105,6 +105,8 @@ def unpco(blob: bytes, count: int, number: str) -> Any:
         return out
     try:
         file, used = wrapped.FileDecompressor.new(blob)
+        word = int.from_bytes(blob[used : used + 4], "little")
+        need(word & 15 != 4 or word >> 4 & (1 << 25) - 1 <= count, "too long a list")
         chunk, more = file.chunk_decompressor(blob[used:], number)
         used += more
         progress, more = chunk.read_page_into(blob[used:], count, out)
