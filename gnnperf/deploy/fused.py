@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch_geometric.data import Data
 
+from gnnperf.deploy import kernels
 from gnnperf.deploy.kernels import PLAIN, Epilogue, Grid8, Matrix, quantize, segment_max, spmm
 from gnnperf.deploy.plan import Layer, Maximum, Plan, Propagate, Step, activate_
 from gnnperf.deploy.program import Inputs, Linear, Program, Run, run_of
@@ -176,6 +177,11 @@ class FusedProgram(Program):
     def deployed_bytes(self) -> int:
         """Bytes of all weights and biases."""
         return sum(product.nbytes for product in self._products)
+
+    @property
+    def compilations(self) -> int:
+        """How many kernels have been compiled so far, by whatever program."""
+        return kernels.compilations()
 
     def _operator(self, matrix: SparseMatrix) -> Any:
         return Matrix.of(matrix)

@@ -1,6 +1,6 @@
 """What deployed models compute with: products with rounding, compiled where numba is there."""
 
-from gnnperf.deploy.kernels.loading import computed_by, missing
+from gnnperf.deploy.kernels.loading import compilations, computed_by, missing
 from gnnperf.deploy.kernels.products import (
     PLAIN,
     Epilogue,
@@ -19,6 +19,7 @@ __all__ = [
     "Grid8",
     "Matrix",
     "SparseWeight",
+    "compilations",
     "computed_by",
     "missing",
     "quantize",

@@ -55,6 +55,15 @@ def computed_by() -> str:
     return f"numba {importlib.import_module('numba').__version__}" if kernels() else "torch"
 
 
+def compilations() -> int:
+    """How many versions of kernels have been compiled, or read from the cache, so far."""
+    module = kernels()
+    if module is None:
+        return 0
+    every = (module.spmm, module.convert, module.segment_max, module.sparse_linear)
+    return sum(len(kernel.signatures) for kernel in every)
+
+
 def missing() -> str | None:
     """Why there are no kernels, in one sentence; None: there are."""
     module = compiled()
