@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import replace
 
 from gnnperf.compression.compressed import Compressed
 from gnnperf.compression.masks import hold_masks
 from gnnperf.compression.retraining import training_readings
 from gnnperf.training import fit_cached
+from gnnperf.training.modules import copied
 
 
 def finetune(compressed: Compressed) -> Compressed:
@@ -16,7 +16,7 @@ def finetune(compressed: Compressed) -> Compressed:
 
     Never worse on validation than before: the starting weights compete with every epoch's.
     """
-    twin, model = compressed.twin, deepcopy(compressed.model)
+    twin, model = compressed.twin, copied(compressed.model)
     report = fit_cached(
         twin, model, twin.finetune, by=__name__, keep_start=True, after_step=hold_masks
     )

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from gnnperf.ops.values import dense_values
+
 
 def weights_fault(model: nn.Module) -> str:
     """The first stored tensor that holds NaN or infinity, in words; empty where none does."""
@@ -38,7 +40,8 @@ def logits_fault(model: nn.Module, batches: Sequence[Data]) -> str:
 def _not_finite(value: Tensor) -> int:
     if not (value.is_floating_point() or value.is_complex()):
         return 0
-    return value.numel() - int(value.isfinite().sum())
+    values = dense_values(value)
+    return values.numel() - int(values.isfinite().sum())
 
 
 def _tensors(output: Any) -> Iterator[Tensor]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from gnnperf.compression.compressed import Changed, Compressed, Coverage, RecipeError
 from gnnperf.compression.masks import attach_masks
 from gnnperf.training import Trained
+from gnnperf.training.modules import copied
 
 Masking = Callable[[Mapping[str, Tensor], float], dict[str, Tensor]]
 
@@ -113,6 +113,6 @@ def prune(trained: Trained, masking: Masking, sparsity: float) -> Compressed:
     masks = masking(weights_to_prune(trained), sparsity)
     coverage = coverage_of(masks)
     require_removal(trained, sparsity, coverage)
-    model = deepcopy(trained.model)
+    model = copied(trained.model)
     attach_masks(model, masks)
     return Compressed(trained, model, coverage)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +12,7 @@ from gnnperf import codec
 from gnnperf.compression.compressed import Deployed
 from gnnperf.compression.quantization.fake_quantize import FrozenQuantize
 from gnnperf.records import Reading, measured
+from gnnperf.training.modules import copied
 
 
 @torch.no_grad()
@@ -25,7 +25,7 @@ def agreement_readings(
     sign), `export_logit_difference_steps` the greatest difference of a logit over the step of the
     last quantizer that a forward passes.
     """
-    shipped = deepcopy(deployed)
+    shipped = copied(deployed)
     shipped.restore(codec.decode(codec.encode(deployed.state(), level="fast")).state)
     scales: list[float] = []
 

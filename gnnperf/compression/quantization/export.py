@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from gnnperf.compression.quantization.fake_quantize import FakeQuantize, FrozenQ
 from gnnperf.compression.quantization.linear import IntegerLinear, QuantizedLinear
 from gnnperf.compression.quantization.protection import Protection
 from gnnperf.compression.quantization.sites import replace_module
+from gnnperf.training.modules import copied
 
 
 class FoldedNorm(nn.Module):
@@ -99,20 +99,20 @@ def export(model: nn.Module) -> IntegerModel:
     everything else computes as in the quantized model in eval mode: the outputs are the same.
     Raises QuantizationError for a model that is not quantized or has no ranges yet.
     """
-    copied = deepcopy(model).eval()
-    parts = list(copied.modules())
+    copy = copied(model).eval()
+    parts = list(copy.modules())
     if not any(isinstance(part, QuantizedLinear) for part in parts):
         raise QuantizationError(
             f"the {type(model).__name__} has no quantized layer; quantize it before it is exported"
         )
     for part in parts:
         if isinstance(part, QuantizedLinear):
-            replace_module(copied, part, part.integer())
-    for part in list(copied.modules()):
+            replace_module(copy, part, part.integer())
+    for part in list(copy.modules()):
         if isinstance(part, FakeQuantize):
-            replace_module(copied, part, FrozenQuantize(part))
+            replace_module(copy, part, FrozenQuantize(part))
         elif isinstance(part, nn.BatchNorm1d) and part.running_mean is not None:
-            replace_module(copied, part, FoldedNorm(part))
+            replace_module(copy, part, FoldedNorm(part))
         elif isinstance(part, Protection):
             part.spared = None
-    return IntegerModel(copied.requires_grad_(False)).eval()
+    return IntegerModel(copy.requires_grad_(False)).eval()

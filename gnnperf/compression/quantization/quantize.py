@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from functools import partial
 from itertools import pairwise
 
@@ -23,6 +22,7 @@ from gnnperf.compression.quantization.sites import (
     weight_coverage,
 )
 from gnnperf.training import seeded
+from gnnperf.training.modules import copied
 
 
 def quantized(
@@ -44,7 +44,7 @@ def quantized(
 
     Raises RecipeError when there is no linear layer but the first.
     """
-    model = without_idle_biases(with_linears(deepcopy(model)))
+    model = without_idle_biases(with_linears(copied(model)))
     parts = quantizable(model, batch)
     coverage = weight_coverage(parts)
     quantizer = partial(FakeQuantize, settings)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import replace
 
 import torch
@@ -34,6 +33,7 @@ from gnnperf.compression.quantization.sites import (
 from gnnperf.compression.retraining import training_readings
 from gnnperf.records import Reading, measured
 from gnnperf.training import Trained, TrainSettings, fit_cached
+from gnnperf.training.modules import copied
 
 GROUPS = 1000
 MEMORY_WEIGHT, MEMORY_TARGET_KIB = 1e-3, 1.0
@@ -53,7 +53,7 @@ def parse_bits(text: str) -> int:
 
 def a2q(trained: Trained, bits: int) -> Compressed:
     """Quantize a copy of the trained model and train it on; raises RecipeError without a linear."""
-    model = with_linears(deepcopy(trained.model))
+    model = with_linears(copied(trained.model))
     rows = row_counts(model, [*trained.parts.train, *trained.parts.validation])
     if not rows:
         raise RecipeError(
