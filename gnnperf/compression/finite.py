@@ -29,7 +29,7 @@ def logits_fault(model: nn.Module, batches: Sequence[Data]) -> str:
     training = model.training
     model.eval()
     try:
-        outputs = [value for batch in batches for value in _tensors(model(batch))]
+        outputs = [value for batch in batches for value in tensors_in(model(batch))]
     finally:
         model.train(training)
     bad = sum(map(_not_finite, outputs))
@@ -44,9 +44,10 @@ def _not_finite(value: Tensor) -> int:
     return values.numel() - int(values.isfinite().sum())
 
 
-def _tensors(output: Any) -> Iterator[Tensor]:
+def tensors_in(output: Any) -> Iterator[Tensor]:
+    """What a model gives, of lists, tuples and dictionaries each tensor in turn."""
     if isinstance(output, Tensor):
         yield output
     elif isinstance(output, (Mapping, list, tuple)):
         for part in output.values() if isinstance(output, Mapping) else output:
-            yield from _tensors(part)
+            yield from tensors_in(part)

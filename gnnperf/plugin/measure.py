@@ -171,7 +171,8 @@ def measure(
 ) -> Callable[..., Record]:
     """`measure(compressed, meters=(...), isolated=False)`: a case beside its twin, once a test.
 
-    `measure(trained, recipe="global@0.5")` applies the recipe first. The record goes into pytest-benchmark's JSON and the closing table.
+    `measure(trained, recipe="global@0.5")` applies the recipe first. The record goes into
+    pytest-benchmark's JSON and the closing table.
     """
     from gnnperf.records import to_json
     from gnnperf.study.measure import DEFAULT_METERS, inference
