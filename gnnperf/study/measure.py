@@ -269,7 +269,7 @@ def memory_readings(compressed: Compressed, setting: Setting) -> Readings:
             codec.save(state, mine)
         except UnsupportedValueError:
             read_mine = _read_any
-            torch.save(state, mine)
+            torch.save(deployed_state(compressed.model), mine)
         torch.save(twin.model.state_dict(), dense)
         load = [
             LoadAndInfer(path, read, copied(model), twin.parts.test)

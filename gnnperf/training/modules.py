@@ -20,9 +20,10 @@ def copied(model: M) -> M:
     """A deep copy; what a forward left in a module is copied without its graph.
 
     Attention scores that are kept for a loss, or weights that `torch.nn.utils.prune` computes, hang
-    on one, and torch refuses to copy such. Raises GnnperfError for what cannot be copied at all.
+    on one, and torch refuses to copy such, and sparse parameters too. Raises GnnperfError for what
+    cannot be copied at all.
     """
-    kept = {id(t): t.detach().clone() for m in model.modules() for t in _computed(vars(m))}
+    kept = {id(t): _copy(t) for m in model.modules() for t in _refused(vars(m))}
     try:
         return deepcopy(model, kept)
     except (TypeError, RuntimeError, AttributeError, ValueError) as error:
@@ -33,14 +34,19 @@ def copied(model: M) -> M:
         ) from error
 
 
-def _computed(value: Any) -> Iterator[Tensor]:
-    """The tensors that hang on a graph, in a module's attributes."""
+def _copy(tensor: Tensor) -> Tensor:
+    copy = tensor.detach().clone()
+    return nn.Parameter(copy, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else copy
+
+
+def _refused(value: Any) -> Iterator[Tensor]:
+    """The tensors in a module's attributes that torch would not copy."""
     if isinstance(value, Tensor):
-        if value.grad_fn is not None:
+        if value.grad_fn is not None or value.layout != torch.strided:
             yield value
     elif isinstance(value, (Mapping, list, tuple)):
         for inner in value.values() if isinstance(value, Mapping) else value:
-            yield from _computed(inner)
+            yield from _refused(inner)
 
 
 def lazy_names(model: nn.Module) -> list[str]:

@@ -16,7 +16,7 @@ from gnnperf.training.fit import FitReport, evaluate, prepared
 from gnnperf.training.modules import copied, lazy_names, materialize
 from gnnperf.training.settings import TrainSettings
 from gnnperf.training.tasks.base import Parts, Task
-from gnnperf.training.tasks.given import Score, given_task, ready_batches
+from gnnperf.training.tasks.given import Score, check_targets, given_task, ready_batches
 from gnnperf.training.trained import Trained, no_training
 
 _NO_EPOCH = TrainSettings(epochs=0, learning_rate=0.0)
@@ -38,6 +38,7 @@ def ready(
     called = name or named_after(model)
     scored, shown = _batches(test, "test"), [] if train is None else _batches(train, "train")
     task = given_task(metric, scored, higher_is_better)
+    check_targets(task, scored)
     model = copied(model).eval()
     device = device_of(model)
     parts = Parts(

@@ -113,10 +113,7 @@ def _told_by(name: str, batches: Sequence[Any]) -> Prediction:
     if "values" not in metric.compute:
         one = y.dim() == 1 or (y.dim() == 2 and y.size(1) == 1)
         kind = "labels" if y.is_floating_point() or not one else "classes"
-    task = Prediction(level, _CRITERION[kind], (name,), node_type=node_type)
-    if complaint := targets.label_complaint(kind, y, len(y)):
-        raise DataError(f"metric={name!r}: the first batch {complaint}; {_REMEDY}")
-    return task
+    return Prediction(level, _CRITERION[kind], (name,), node_type=node_type)
 
 
 def _targets(batch: Any) -> tuple[Level, str | None, Tensor]:
@@ -147,11 +144,39 @@ def _targets(batch: Any) -> tuple[Level, str | None, Tensor]:
 
 def ready_batches(task: Task, batches: Sequence[Any], device: Any, mask: str) -> list[Any]:
     """The batches on the device, with the nodes that `mask` (test_mask, say) marks as targets."""
-    meant = task.meant() if isinstance(task, Named) else task
-    if not isinstance(meant, Prediction):
+    meant = _prediction(task)
+    if meant is None:
         return [batch.to(device) if hasattr(batch, "to") else batch for batch in batches]
     made = [
         meant.ready(device, mask, 0, batch) if isinstance(batch, BaseData) else batch
         for batch in batches
     ]
     return [batch for batch in made if batch is not None]
+
+
+def check_targets(task: Task, batches: Sequence[Any]) -> None:
+    """Raise DataError for the first batch whose targets are not what the task scores."""
+    meant = _prediction(task)
+    for number, batch in enumerate(batches if meant is not None else ()):
+        if meant is not None and (complaint := _complaint(meant, batch)):
+            raise DataError(f"test batch {number} {complaint}")
+
+
+def _prediction(task: Task) -> Prediction | None:
+    meant = task.meant() if isinstance(task, Named) else task
+    return meant if isinstance(meant, Prediction) else None
+
+
+def _complaint(task: Prediction, batch: Any) -> str | None:
+    if not isinstance(batch, BaseData):
+        return f"is a {type(batch).__name__}, and PyG's Data or Batch is needed"
+    owner = batch if task.node_type is None else batch[task.node_type]
+    if task.level == "node":
+        y, count = owner.get("y"), owner.num_nodes
+    elif task.level == "edge":
+        pairs = batch.get("edge_label_index", batch.get("edge_index"))
+        y, count = batch.get("edge_label"), 0 if pairs is None else pairs.size(1)
+    else:
+        y = batch.y if "y" in batch else None
+        count = batch.num_graphs if isinstance(batch, Batch) else 1
+    return targets.label_complaint(task.kind, y, count)
