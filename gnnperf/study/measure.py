@@ -304,7 +304,9 @@ class Inference:
 
     def __call__(self) -> None:
         """Compute; the results are thrown away."""
-        with torch.inference_mode():
+        # torch's compressed rows do not compute in inference mode.
+        sparse = any(p.layout != torch.strided for p in self.model.parameters())
+        with torch.no_grad() if sparse else torch.inference_mode():
             for batch in self.batches:
                 self.model(batch)
         device = device_of(self.model)
