@@ -51,7 +51,7 @@ def load_weights(model: M, path: Path | str) -> M:
     weights, notes = _weights_in(_content(path), path)
     # A state saved from the module itself knows nothing of what wraps it.
     target = model.module if isinstance(model, Fields) else model
-    weights, more = _under_names_of(target, weights)
+    weights, more = _under_names_of(target, weights, path)
     try:
         found = target.load_state_dict(weights, strict=False)
     except (RuntimeError, TypeError, AttributeError) as error:
@@ -131,7 +131,7 @@ def _weights_in(content: Any, path: Path) -> tuple[Mapping[str, Any], list[str]]
 
 
 def _under_names_of(
-    model: nn.Module, weights: Mapping[str, Any]
+    model: nn.Module, weights: Mapping[str, Any], path: Path
 ) -> tuple[dict[str, Any], list[str]]:
     """The weights by the model's names, where all of these stand behind one prefix; else as is."""
     state = {str(name).replace(_COMPILED, ""): value for name, value in weights.items()}
@@ -140,12 +140,21 @@ def _under_names_of(
     if not wanted or set(wanted) & set(state):
         return state, notes
     prefixes = {name.removesuffix(wanted[0]) for name in state if name.endswith(f".{wanted[0]}")}
-    for prefix in sorted(prefixes, key=len):
+    whole = []
+    for prefix in sorted(prefixes):
+        inside = _without(prefix, state)
         # Tied weights stand once in some files.
-        if all(prefix + n in state or _is_tied(model, n, _without(prefix, state)) for n in wanted):
-            others = [name for name in state if not name.startswith(prefix)]
-            left = f", {_some(others)} left out" if others else ""
-            return _without(prefix, state), [*notes, f"prefix {prefix} taken off{left}"]
+        if all(name in inside or _is_tied(model, name, inside) for name in wanted):
+            whole.append(prefix)
+    if len(whole) > 1:
+        raise WeightsError(
+            f"checkpoint {path} holds weights of this model under each of {_some(whole)}; write a "
+            "file of those that are meant"
+        )
+    for prefix in whole:
+        others = [name for name in state if not name.startswith(prefix)]
+        left = f", {_some(others)} left out" if others else ""
+        return _without(prefix, state), [*notes, f"prefix {prefix} taken off{left}"]
     return state, notes
 
 
