@@ -10,21 +10,35 @@ from gnnperf import codec, compress
 from gnnperf.codec import QuantizedTensor
 from gnnperf.compression import Deployed
 from gnnperf.errors import GnnperfError
+from gnnperf.study.finite import require_finite
 from gnnperf.study.measure import size_readings
 from gnnperf.training.modules import copied
 
 from .bases import base, outputs
 from .zoo import ZOO
 
-SHORT = ("global@0.5", "layer@0.9", "width@0.5", "ptq@int8")
+SHORT = ("global@0.5", "width@0.5", "ptq@int8")
 """They train nothing."""
 LONG = (
-    *("global@0.5+finetune", "gradual@0.5", "lottery@0.5", "l2@1e-3"),
-    *("qat@int8", "qat@int4:trained", "dq@int8", "a2q@4"),
+    *("layer@0.9", "global@0.5+finetune", "gradual@0.5", "lottery@0.5", "l2@1e-3"),
+    *("qat@int8", "dq@int8", "a2q@4"),
 )
 
-NOTHING_TO_QUANTIZE = "has nothing to quantize|calls no linear layer"
-REFUSED = {}
+# Their convolutions hold their weights themselves, and the head alone is a linear layer.
+ONE_LINEAR = "nothing to quantize: of its 1 linear layers .* quantize a model with at least two"
+# A quarter of its linear layers is for nodes of degrees that no graph here has.
+IDLE = "quantizers of the model have seen no data .* on batches that reach every layer"
+# The score of a node is divided by the norm of a vector that is pruned as a whole.
+DIVIDED = r"\d+ of \d+ logits are NaN or infinite in the compressed model, .* a milder recipe"
+
+REFUSED = {
+    ("arma", "ptq qat dq"): ONE_LINEAR,
+    ("rgcn", "ptq qat dq"): ONE_LINEAR,
+    ("rgcn-bases", "ptq qat dq"): ONE_LINEAR,
+    ("mf", "ptq qat dq a2q"): IDLE,
+    ("sag", "layer"): DIVIDED,
+    ("bilinear", "width"): r"what _trilinear does to them is not known.*channel_groups\(\)",
+}
 """What one sentence says of the cases that cannot be."""
 
 
@@ -50,7 +64,7 @@ def test_a_recipe_that_trains_nothing(name, recipe):
 @pytest.mark.outside
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("name", "recipe"), product(ZOO, LONG))
-def test_a_recipe_that_trains(name, recipe):
+def test_the_others(name, recipe):
     check(name, recipe)
 
 
@@ -60,11 +74,12 @@ def check(name, recipe):
     before = {n: p.clone() for n, p in trained.model.state_dict().items()}
     if words is not None:
         with pytest.raises(GnnperfError) as caught:
-            compress(trained, recipe)
+            require_finite(compress(trained, recipe))
         assert re.search(words, str(caught.value))
         assert "\n" not in str(caught.value)
         return
     compressed = compress(trained, recipe)
+    require_finite(compressed)
     assert all(torch.equal(p, before[n]) for n, p in trained.model.state_dict().items())
     require_coverage(compressed)
     require_agreement(compressed)

@@ -4,7 +4,6 @@ from functools import partial
 
 import torch
 from torch import nn
-from torch.nn.utils import parametrizations
 from torch_geometric import nn as gnn
 from torch_geometric.data import Batch, Data
 from torch_geometric.nn import global_add_pool, global_mean_pool, models
@@ -12,7 +11,7 @@ from torch_geometric.utils import sort_edge_index, to_dense_batch
 
 from gnnperf import Fields
 
-FEATURES, EDGE_FEATURES, CLASSES, HIDDEN, TYPES = 5, 3, 2, 16, 4
+FEATURES, EDGE_FEATURES, CLASSES, HIDDEN, TYPES = 5, 3, 2, 12, 4
 DEGREES = torch.tensor([0, 2, 6, 8, 8, 6, 4])
 
 
@@ -36,10 +35,9 @@ def graph(seed):
     )
 
 
-def batches(first, count=2):
-    """So many of 12 graphs each."""
-    starts = range(first, first + 12 * count, 12)
-    return [Batch.from_data_list([graph(s + i) for i in range(12)]) for s in starts]
+def batch(first):
+    """Eight graphs."""
+    return Batch.from_data_list([graph(first + i) for i in range(8)])
 
 
 class Two(nn.Module):
@@ -153,7 +151,7 @@ class Functional(nn.Module):
 
     def forward(self, data):
         x = nn.functional.linear(data.x, self.lin.weight, self.lin.bias).relu() @ self.mix
-        return self.head(input=global_add_pool(x, data.batch))
+        return self.head(global_add_pool(x, data.batch))
 
 
 class Recurrent(nn.Module):
@@ -208,19 +206,6 @@ class Points(nn.Module):
         return self.head(global_mean_pool(self.conv(None, data.pos, data.edge_index), data.batch))
 
 
-class Parametrized(nn.Module):
-    """A layer whose weight is computed of others."""
-
-    def __init__(self, change):
-        super().__init__()
-        self.conv, self.mid = gnn.GCNConv(FEATURES, HIDDEN), change(nn.Linear(HIDDEN, HIDDEN))
-        self.head = nn.Linear(HIDDEN, CLASSES)
-
-    def forward(self, data):
-        x = global_mean_pool(self.conv(data.x, data.edge_index).relu(), data.batch)
-        return self.head(self.mid(x).relu())
-
-
 def mlp(before, after):
     return nn.Sequential(nn.Linear(before, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, after))
 
@@ -264,7 +249,6 @@ ZOO = {
     "resgated": partial(Two, gnn.ResGatedGraphConv),
     "rgcn": partial(Two, lambda i, o: gnn.RGCNConv(i, o, TYPES), TYPED),
     "rgcn-bases": partial(Two, lambda i, o: gnn.RGCNConv(i, o, TYPES, num_bases=2), TYPED),
-    "rgat": partial(Two, lambda i, o: gnn.RGATConv(i, o, TYPES), TYPED),
     "film": partial(Two, lambda i, o: gnn.FiLMConv(i, o, TYPES), TYPED),
     "gmm": partial(Two, lambda i, o: gnn.GMMConv(i, o, EDGE_FEATURES, 2), EDGES),
     "nnconv": partial(Two, lambda i, o: gnn.NNConv(i, o, mlp(EDGE_FEATURES, i * o)), EDGES),
@@ -310,9 +294,6 @@ ZOO = {
     "topk": partial(Choosing, gnn.TopKPooling),
     "sag": partial(Choosing, gnn.SAGPooling),
     "points": Points,
-    "weight-norm": partial(Parametrized, parametrizations.weight_norm),
-    "spectral-norm": partial(Parametrized, parametrizations.spectral_norm),
-    "compiled": lambda: torch.compile(Two(gnn.GCNConv), backend="eager"),
     "mlp": lambda: Pooled(mlp(FEATURES, HIDDEN), "x"),
 }
 """By name: what makes one."""
