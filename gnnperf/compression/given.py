@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.nn.utils import prune
 
 from gnnperf.compression.compressed import Changed, Compressed, Coverage, RecipeError
+from gnnperf.compression.coverage import borne_out, proven
+from gnnperf.models.wrappers import folded, unwrapped
 from gnnperf.training import Task, Trained, evaluate
 from gnnperf.training.modules import copied
 from gnnperf.training.ready import device_of, named_after
@@ -44,38 +44,45 @@ def compared(
     twin = Trained.of(
         dense, test, metric, name=name or named_after(dense), higher_is_better=higher_is_better
     )
-    model = _without_masks(copied(compressed).eval())
+    model = folded(unwrapped(copied(compressed)))
     if device_of(model) != device_of(twin.model):
         raise RecipeError(
             f"{recipe}: the compressed model lies on {device_of(model)} and the dense one on "
             f"{device_of(twin.model)}; move one of them"
         )
-    coverage = differing(twin.model, model)
-    if not coverage:
+    if not differing(twin.model, model):
         raise RecipeError(
             f"{recipe}: the compressed model has the dense one's weights, every one of them; what "
             "compressed it found no layer that it knows (PyG's Linear is no nn.Linear)"
         )
     evaluate(model, twin.task, twin.parts.test[:1])
-    return Compressed(twin, model, coverage, recipe=recipe)
+    return proven(borne_out(Compressed(twin, model, moved(twin.model, model), recipe=recipe)))
 
 
-def differing(dense: nn.Module, other: nn.Module) -> Coverage:
-    """How many numbers are others, or are held otherwise, of each parameter that has such."""
+def differing(dense: nn.Module, other: nn.Module) -> list[str]:
+    """Names of the parameters that are others, or are held otherwise, or are gone."""
+    names, same = dict(dense.named_parameters()), moved(dense, other)
+    return [n for n, p in names.items() if n in same or not _alike(p, _at(other, n))]
+
+
+def moved(dense: nn.Module, other: nn.Module) -> Coverage:
+    """How many numbers are others, of each parameter that has such and is held alike in both.
+
+    Of the others, narrower ones and those in fewer bits, the tensors speak for themselves.
+    """
     return {
-        name: Changed(count, parameter.numel())
-        for name, parameter in dense.named_parameters()
-        if (count := _changed(parameter.detach(), _at(other, name)))
+        name: Changed(count, before.numel(), "moved")
+        for name, before in dense.named_parameters()
+        if _alike(before, after := _at(other, name))
+        and (count := int((after.detach() != before).sum()))
     }
 
 
-def _changed(before: Tensor, after: Any) -> int:
-    alike = isinstance(after, Tensor) and type(after) in (Tensor, nn.Parameter)
-    if not alike or (after.dtype, after.shape) != (before.dtype, before.shape):
-        return before.numel()
-    if after.layout != before.layout:
-        return before.numel()
-    return int((after.detach() != before).sum())
+def _alike(before: Tensor, after: Any) -> bool:
+    plain = isinstance(after, Tensor) and type(after) in (Tensor, nn.Parameter)
+    return plain and (after.dtype, after.shape, after.layout) == (
+        *(before.dtype, before.shape, before.layout),
+    )
 
 
 def _at(model: nn.Module, path: str) -> Any:
@@ -84,12 +91,3 @@ def _at(model: nn.Module, path: str) -> Any:
     for part in path.split("."):
         found = getattr(found, part, None)
     return found() if callable(found) and not isinstance(found, (nn.Module, Tensor)) else found
-
-
-@torch.no_grad()
-def _without_masks(model: nn.Module) -> nn.Module:
-    for module in model.modules():
-        for hook in list(module._forward_pre_hooks.values()):
-            if isinstance(hook, prune.BasePruningMethod):
-                prune.remove(module, hook._tensor_name)
-    return model

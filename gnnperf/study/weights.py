@@ -16,6 +16,7 @@ from gnnperf import codec
 from gnnperf.compression.finite import weights_fault
 from gnnperf.errors import GnnperfError
 from gnnperf.models.fields import Fields
+from gnnperf.models.ties import ties, whole_state
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -53,12 +54,11 @@ def load_weights(model: M, path: Path | str) -> M:
     target = model.module if isinstance(model, Fields) else model
     weights, more = _under_names_of(target, weights, path)
     try:
-        found = target.load_state_dict(weights, strict=False)
-    except (RuntimeError, TypeError, AttributeError) as error:
+        found = target.load_state_dict(whole_state(target, weights), strict=False)
+    except (RuntimeError, TypeError, ValueError, AttributeError, GnnperfError) as error:
         raise _unfit(path, " ".join(str(error).split())) from error
-    missing = [n for n in found.missing_keys if not _is_tied(target, n, weights)]
-    if missing or found.unexpected_keys:
-        kinds = (("it lacks", missing), ("it holds besides", found.unexpected_keys))
+    if found.missing_keys or found.unexpected_keys:
+        kinds = (("it lacks", found.missing_keys), ("it holds besides", found.unexpected_keys))
         raise _unfit(path, "; ".join(f"{what} {_some(names)}" for what, names in kinds if names))
     if fault := weights_fault(target):
         raise WeightsError(
@@ -140,11 +140,11 @@ def _under_names_of(
     if not wanted or set(wanted) & set(state):
         return state, notes
     prefixes = {name.removesuffix(wanted[0]) for name in state if name.endswith(f".{wanted[0]}")}
-    whole = []
+    whole, tied = [], ties(model)
     for prefix in sorted(prefixes):
-        inside = _without(prefix, state)
         # Tied weights stand once in some files.
-        if all(name in inside or _is_tied(model, name, inside) for name in wanted):
+        inside = _without(prefix, state)
+        if set(wanted) <= {*inside, *(n for n, first in tied.items() if first in inside)}:
             whole.append(prefix)
     if len(whole) > 1:
         raise WeightsError(
@@ -160,12 +160,3 @@ def _under_names_of(
 
 def _without(prefix: str, state: Mapping[str, Any]) -> dict[str, Any]:
     return {n.removeprefix(prefix): value for n, value in state.items() if n.startswith(prefix)}
-
-
-def _is_tied(model: nn.Module, name: str, weights: Mapping[str, Any]) -> bool:
-    """Whether the parameter is one with another whose weights are there."""
-    parameters = dict(model.named_parameters(remove_duplicate=False))
-    mine = parameters.get(name)
-    return mine is not None and any(
-        other is mine for n, other in parameters.items() if n != name and n in weights
-    )

@@ -12,6 +12,7 @@ from torch import nn
 
 from gnnperf.datasets import DataError, fingerprint
 from gnnperf.errors import GnnperfError
+from gnnperf.models.wrappers import folded, unwrapped
 from gnnperf.training.fit import FitReport, evaluate, prepared
 from gnnperf.training.modules import copied, lazy_names, materialize
 from gnnperf.training.settings import TrainSettings
@@ -39,7 +40,7 @@ def ready(
     scored, shown = _batches(test, "test"), [] if train is None else _batches(train, "train")
     task = given_task(metric, scored, higher_is_better)
     check_targets(task, scored)
-    model = copied(model).eval()
+    model = unwrapped(copied(model)).eval()
     device = device_of(model)
     parts = Parts(
         ready_batches(task, shown, device, "train_mask"),
@@ -50,6 +51,7 @@ def ready(
         raise DataError(f"{called}: no test batch has a target of its part; mend test_mask")
     if lazy_names(model):
         materialize(model, parts.test[0])
+    model = folded(model)
     parts = prepared(model, parts)
     parts = replace(parts, train=Shown(parts.train, called))
     # What cannot be scored is said now, and not by the recipe that is tried first.
