@@ -274,7 +274,7 @@ class TestIntegers:
 
     def test_fewer_bits_are_refused(self):
         simulated, batches = self.quantized("gin", bits=4)
-        with pytest.raises(DeployError, match="quantizers are of 4 bits.*quantize it to int8"):
+        with pytest.raises(DeployError, match=r"quantizers are of 4 bits.*quantize it to int8"):
             deploy(simulated, "int8", batches)
 
     def test_weights_take_a_quarter(self):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from functools import partial
 from itertools import pairwise
 
@@ -25,6 +24,7 @@ from gnnperf.compression.quantization.sites import (
     weight_coverage,
 )
 from gnnperf.training import seeded
+from gnnperf.training.modules import copied
 
 
 def quantized(
@@ -48,7 +48,7 @@ def quantized(
     first, and for another dtype.
     """
     require_float32(model)
-    model = deepcopy(model)
+    model = copied(model)
     masks = masks_with_linears(model)
     model = without_idle_biases(with_linears(model))
     parts = quantizable(model, batch)
