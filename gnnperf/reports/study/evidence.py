@@ -9,8 +9,13 @@ from typing import Protocol
 from gnnperf.records import Record
 from gnnperf.reports.paper import Figure
 from gnnperf.reports.study.places import printed_figures
-from gnnperf.reports.study.series import CannotBeJudgedError, Series
-
+from gnnperf.reports.study.series import (
+    CannotBeJudgedError,
+    NotMeasuredError,
+    NotRunError,
+    Series,
+    UnavailableError,
+)
 
 DENSE, _CONTROL = "dense", "global@0"
 """The dense models of section 2.3: ours are the controls that nothing was taken from."""
@@ -57,7 +62,7 @@ class Measured:
             if value is not None:
                 values[record.seed] = value
         if not values:
-            raise CannotBeJudgedError(f"{reading} of {workload} {recipe} is not measured")
+            raise NotMeasuredError(f"{reading} of {workload} {recipe} is not measured")
         return Series(values)
 
     def dense(self, workload: str, reading: str) -> Series:
@@ -69,7 +74,7 @@ class Measured:
                 if value is not None:
                     values.setdefault(record.seed, value)
         if not values:
-            raise CannotBeJudgedError(f"{reading} of {workload} is not measured")
+            raise NotMeasuredError(f"{reading} of {workload} is not measured")
         return Series(dict(sorted(values.items())))
 
     def zeros(self, workload: str, recipe: str) -> Mapping[str, Series]:
@@ -102,7 +107,7 @@ class Measured:
         found = self._cases.get((workload, _CONTROL if recipe == DENSE else recipe), [])
         if not found:
             alone = " on real data" if workload in self._made_up else ""
-            raise CannotBeJudgedError(f"{workload} {recipe} was not run{alone}")
+            raise NotRunError(f"{workload} {recipe} was not run{alone}")
         return sorted(found, key=lambda record: record.seed)
 
 
@@ -125,7 +130,7 @@ def _value(record: Record, name: str) -> float | None:
     if reading is None:
         return None
     if reading.value is None:
-        raise CannotBeJudgedError(f"{name} of {record.case} is unavailable: {reading.reason}")
+        raise UnavailableError(f"{name} of {record.case}", reading.reason)
     return reading.value
 
 

@@ -44,6 +44,7 @@ class Claim:
         rule_words: the rule.
         settled_by: the command whose records decide it.
         rule: the rule as code.
+        is_table: whether it is a table of the paper itself, which bears itself out.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Claim:
     rule_words: str
     settled_by: str
     rule: Rule
+    is_table: bool = False
 
     def judge(self, evidence: Evidence) -> Judgement:
         """The rule's verdict; `cannot be judged` with the reason where it has none."""
@@ -65,12 +67,14 @@ CLAIMS: dict[str, Claim] = {}
 """By id, in the paper's order; filled by the files beside this one."""
 
 
-def claim(id: str, section: str, words: str, rule_words: str, bench: str) -> Callable[[Rule], Rule]:
+def claim(
+    id: str, section: str, words: str, rule_words: str, bench: str, *, is_table: bool = False
+) -> Callable[[Rule], Rule]:
     """Register a rule; `bench` names the file whose cases settle it."""
 
     def register(rule: Rule) -> Rule:
         command = f"pytest bench/{bench}.py --gnnperf-preset paper"
-        CLAIMS[id] = Claim(id, section, words, rule_words, command, rule)
+        CLAIMS[id] = Claim(id, section, words, rule_words, command, rule, is_table)
         return rule
 
     return register

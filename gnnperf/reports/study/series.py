@@ -20,7 +20,36 @@ _DIGITS = 12
 
 
 class CannotBeJudgedError(GnnperfError):
-    """Why there is no verdict: what was not run, not measured or cannot be had."""
+    """Why there is no verdict.
+
+    Attributes:
+        cell: the same in few words, for a cell of a table.
+        why: what is to be told below the table; empty where the cell says it all.
+    """
+
+    cell, why = "not compared", ""
+
+
+class NotRunError(CannotBeJudgedError):
+    """The case was not run."""
+
+    cell = "not run"
+
+
+class NotMeasuredError(CannotBeJudgedError):
+    """The case was run, but not asked for the reading."""
+
+    cell = "not measured"
+
+
+class UnavailableError(CannotBeJudgedError):
+    """The reading could not be had on the machine."""
+
+    cell = "unavailable"
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(f"{what} is unavailable: {why}")
+        self.why = why
 
 
 @dataclass(frozen=True)
@@ -84,7 +113,7 @@ class Series:
         return self.paired(other, lambda mine, its: mine / its)
 
     def paired(self, other: Series, function: Callable[[float, float], float]) -> Series:
-        """Seed by seed, over those that both have; raises CannotBeJudgedError where there is none."""
+        """Seed by seed, over those that both have; raises CannotBeJudgedError for none."""
         common = [seed for seed in self.values if seed in other.values]
         if not common:
             raise CannotBeJudgedError("no seed was run under both")

@@ -31,6 +31,7 @@ _REACHES = (
     "what the three datasets hold: graphs, nodes, edges, features, classes",
     "every number that the paper gives is ours exactly; undirected edges",
     "test_models",
+    is_table=True,
 )
 def sizes_of_datasets(evidence: Evidence) -> Judgement:
     """T1."""
@@ -127,6 +128,7 @@ def order_of_times(evidence: Evidence) -> Judgement:
     "parameters: SPLINE 69143, NESS 45888, HGP-SL 75442, GNNNet 34530, GIN 43271",
     "exactly; of HGP-SL and GNNNet the paper counts non-zeros, which vary: within 20",
     "test_models",
+    is_table=True,
 )
 def parameter_counts(evidence: Evidence) -> Judgement:
     """T3."""

@@ -70,6 +70,7 @@ for _table_number, _method, _tail, _words in (
         "a cell agrees within twice the standard errors of both means together, or where its drop "
         "is the paper's within 0.02; reproduced from 90 % of the cells on, in part from half",
         "test_pruning",
+        is_table=True,
     )(_table(_method, _tail))
 
 

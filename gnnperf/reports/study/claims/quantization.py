@@ -65,6 +65,7 @@ for _id, _workload, _words in (
         "a cell agrees within twice the standard errors of both means together, or where its drop "
         "is the paper's within 0.02; reproduced from 90 % of the cells on, in part from half",
         BENCH,
+        is_table=True,
     )(_table_7(_workload))
 
 

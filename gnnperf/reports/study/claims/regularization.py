@@ -295,6 +295,7 @@ def high_rates_are_cheap(evidence: Evidence) -> Judgement:
     "its 76 accuracies as in Tables 9 to 12; energies, CPU shares and memories stand beside ours "
     "and are not judged, as meters differ",
     _BENCH,
+    is_table=True,
 )
 def table_17(evidence: Evidence) -> Judgement:
     """Q13."""

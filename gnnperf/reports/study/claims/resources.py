@@ -280,6 +280,7 @@ def _means(parts: Sequence[Series]) -> list[float]:
     "the direction alone, as meters differ: highest over dense above 1.05 in both or in neither, "
     "24 quotients",
     "test_resources",
+    is_table=True,
 )
 def extremes(evidence: Evidence) -> Judgement:
     """R12."""
@@ -335,4 +336,5 @@ for _table, _method, _tail, _words in (
         "the trend alone, as meters differ: Spearman's correlation with sparsity above 0.5, below "
         "-0.5 or between, as the paper's; 12 trends, half of which ran",
         "test_resources",
+        is_table=True,
     )(_trends(_method, _tail))

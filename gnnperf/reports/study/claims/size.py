@@ -107,6 +107,7 @@ def stored_with_mask(evidence: Evidence) -> Judgement:
     f"Algorithm 1's ratio within {SIZE_WITHIN:.0%} of the paper's, a cell each; the table is "
     "reproduced from 90 % of the cells on, in part from half",
     "test_pruning",
+    is_table=True,
 )
 def table_5(evidence: Evidence) -> Judgement:
     """S4."""
