@@ -20,7 +20,7 @@ INK = "#010203"
 # Okabe and Ito's, which colour-blind people can tell apart.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8a8a", "#b8a800")
 MARKERS = "osD^vPX*"
-_STYLE: Mapping[str, Any] = {
+_STYLE: Mapping[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
