@@ -15,7 +15,7 @@ _PLAIN_BYTES = 400_000
 
 
 def records_csv(records: Sequence[Record]) -> str:
-    """A row a case, a column a reading: a value, `unavailable`, or nothing where it was not asked."""
+    """A row a case, a column a reading: a value, `unavailable`, or nothing if not asked."""
     names = list(dict.fromkeys(name for record in records for name in record.readings))
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")

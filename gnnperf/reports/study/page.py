@@ -45,14 +45,25 @@ _LEGEND = (
 )
 
 
+def summary(study: Study) -> str:
+    """What a study comes to, in a sentence: figures, cases, verdicts."""
+    evidence = Measured(study.records)
+    counts = Counter(claim.judge(evidence).verdict for claim in CLAIMS.values())
+    verdicts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
+    return f"{_coverage(study, evidence)}; of {len(CLAIMS)} claims {verdicts}"
+
+
+def _coverage(study: Study, evidence: Measured) -> str:
+    return (
+        f"{covered_figures(evidence):,} of {FIGURES:,} figures of the paper's tables have ours "
+        f"beside them, from {len(study.records):,} cases"
+    )
+
+
 def what_ran(study: Study, evidence: Measured) -> list[str | Table]:
     """Coverage, then where and when."""
-    covered = covered_figures(evidence)
     records = study.records
-    lead = (
-        f"{covered:,} of {FIGURES:,} figures of the paper's tables have ours beside them; "
-        f"{len(records):,} cases."
-    )
+    lead = f"{_coverage(study, evidence)}."
     if not records:
         lead += " Nothing was run."
     rows = [
