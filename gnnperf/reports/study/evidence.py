@@ -88,6 +88,16 @@ class Measured:
             raise CannotBeJudgedError(f"the layers of {workload} {recipe} are not recorded")
         return {name: Series(by_seed) for name, by_seed in shares.items()}
 
+    def zeros_of_all(self, workload: str, recipe: str) -> Mapping[str, Series]:
+        """The zeros of each weight that was taken in hand, as a share of all those weights."""
+        shares: dict[str, dict[int, float]] = defaultdict(dict)
+        for record in self._records(workload, recipe):
+            taken = {name: record.layers[name] for name in record.coverage}
+            total = sum(layer.parameters for layer in taken.values())
+            for name, layer in taken.items():
+                shares[name][record.seed] = (layer.parameters - layer.nonzeros) / total
+        return {name: Series(by_seed) for name, by_seed in shares.items()}
+
     def recipes(self, workload: str) -> Sequence[str]:
         """As Evidence's."""
         return [recipe for name, recipe in self._cases if name == workload]

@@ -64,13 +64,16 @@ def _points(
     return found
 
 
-def seeds_told(parts: Iterable[Series]) -> str:
-    """`n 3 to 10`: the seeds that means are of."""
+def seeds_told(parts: Iterable[Series], band: str = "") -> str:
+    """`ours: mean over seeds, n 3 to 10`."""
     counts = sorted({part.n for part in parts})
     if not counts:
         return "ours: not run"
     several = f"n {counts[0]}" if len(counts) == 1 else f"n {counts[0]} to {counts[-1]}"
-    return f"ours: mean over seeds with the band of its 95 % interval, {several}"
+    return f"ours: mean over seeds{band}, {several}"
+
+
+_BAND = " with the band of its 95 % interval"
 
 
 def _scaled(
@@ -103,7 +106,9 @@ def over_sparsity(evidence: Measured, number: str, title: str, reading: str, lab
         axes.set_ylabel(label)
 
     svg = panels(f"figure-{number}", PRUNED, draw)
-    return Picture(f"figure-{number}", title, svg, f"{seeds_told(shown)}; dashed: the paper, n 10")
+    return Picture(
+        f"figure-{number}", title, svg, f"{seeds_told(shown, _BAND)}; dashed: the paper, n 10"
+    )
 
 
 def over_rate(evidence: Measured, number: str, title: str, reading: str, label: str) -> Picture:
@@ -126,7 +131,9 @@ def over_rate(evidence: Measured, number: str, title: str, reading: str, label: 
         axes.set_ylabel(label)
 
     svg = panels(f"figure-{number}", PRUNED, draw)
-    return Picture(f"figure-{number}", title, svg, f"{seeds_told(shown)}; dashed: the paper, n 10")
+    return Picture(
+        f"figure-{number}", title, svg, f"{seeds_told(shown, _BAND)}; dashed: the paper, n 10"
+    )
 
 
 def first_layer(evidence: Measured) -> Picture | None:
@@ -162,7 +169,7 @@ def zeros_of_layers(evidence: Measured) -> Picture | None:
     for workload in PRUNED:
         for level in LEVELS:
             try:
-                layers = evidence.zeros(workload, f"global@{level}")
+                layers = evidence.zeros_of_all(workload, f"global@{level}")
             except CannotBeJudgedError:
                 continue
             found.setdefault(workload, {})[level] = layers
@@ -174,28 +181,27 @@ def zeros_of_layers(evidence: Measured) -> Picture | None:
         names = list(dict.fromkeys(name for layers in levels.values() for name in layers))
         hatches = ("", "///", "...", "xx")
         bottoms = [0.0] * len(levels)
+        bars = []
         for index, name in enumerate(names):
             heights = [ls[name].mean if name in ls else 0.0 for ls in levels.values()]
-            axes.bar(
-                *(list(levels), heights),
-                bottom=bottoms,
-                color=COLOURS[index % len(COLOURS)],
-                hatch=hatches[index // len(COLOURS) % len(hatches)],
-                linewidth=0,
-                label="_",
+            bars.append(
+                axes.bar(
+                    *(list(levels), heights),
+                    bottom=bottoms,
+                    color=COLOURS[index % len(COLOURS)],
+                    hatch=hatches[index // len(COLOURS) % len(hatches)],
+                    linewidth=0,
+                )
             )
-            middle = bottoms[-1] + heights[-1] / 2
-            axes.annotate(name, (len(levels) - 0.5, middle), fontsize=5, va="center")
             bottoms = [low + height for low, height in zip(bottoms, heights, strict=True)]
+        axes.legend(bars, names, fontsize=5, loc="upper left")
         axes.set_xlabel("sparsity (share of weights taken)")
-        axes.set_ylabel("share of zeros, layers stacked")
+        axes.set_ylabel("zeros (share of all weights)")
 
     parts = [s for levels in found.values() for layers in levels.values() for s in layers.values()]
     svg = panels("figure-2", list(found), draw, height=3.0)
     title = "Figure 2: zeros of each layer under global pruning"
-    return Picture(
-        "figure-2", title, svg, seeds_told(parts).replace(" with the band of its 95 % interval", "")
-    )
+    return Picture("figure-2", title, svg, seeds_told(parts))
 
 
 def pareto(evidence: Measured, name: str, reading: str, label: str) -> Picture | None:
@@ -232,12 +238,14 @@ def pareto(evidence: Measured, name: str, reading: str, label: str) -> Picture |
         axes.step(*zip(*front, strict=True), where="post", linewidth=0.8, color="#8a8a8a")
         if reading == "stored_bytes":
             axes.set_xscale("log")
+        else:
+            axes.locator_params(axis="x", nbins=5)
         axes.set_xlabel(label)
         axes.set_ylabel("drop against the dense twin")
 
     parts = [y for pairs in found.values() for _, y in pairs.values()]
     svg = panels(f"pareto-{name}", list(found), draw)
-    told = seeds_told(parts).replace(" with the band of its 95 % interval", "")
+    told = seeds_told(parts)
     caption = f"{told}; the line joins recipes that no other beats in both"
     return Picture(f"pareto-{name}", f"Drop against {label}", svg, caption)
 
@@ -308,7 +316,7 @@ def sensitivity(evidence: Measured) -> Picture | None:
         y="layer",
         colour="drop (fraction)",
     )
-    told = seeds_told(parts).replace(" with the band of its 95 % interval", "")
+    told = seeds_told(parts)
     return Picture("sensitivity", "Sensitivity of single layers", svg, told)
 
 
@@ -337,5 +345,5 @@ def configurations(evidence: Measured) -> Picture | None:
         y="method",
         colour="drop (fraction)",
     )
-    told = seeds_told(parts).replace(" with the band of its 95 % interval", "")
+    told = seeds_told(parts)
     return Picture("configurations", "Configurations of quantizers", svg, told)

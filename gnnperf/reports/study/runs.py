@@ -103,7 +103,7 @@ def _file(path: Path) -> list[_Dated]:
     if path.suffix == RESULT:
         try:
             return [_dated(json.loads(bytes(read_checked(path)))["record"], "")]
-        except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
+        except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise RunError(f"{path} holds no result ({error}); delete it") from error
     try:
         content = json.loads(path.read_bytes())
