@@ -9,7 +9,7 @@ from typing import Literal
 from gnnperf.reports.paper import Figure
 from gnnperf.reports.study.evidence import PAPER, Evidence
 from gnnperf.reports.study.ledger import Judgement, Verdict
-from gnnperf.reports.study.series import CannotBeJudgedError, Series
+from gnnperf.reports.study.series import CannotBeJudgedError, Series, rounded
 
 Mark = Literal["agrees", "better", "worse", ""]
 """Beside the paper's figure; empty where the two cannot be compared."""
@@ -31,7 +31,7 @@ def score_mark(evidence: Evidence, workload: str, recipe: str) -> Mark:
     ours.require_seeds()
     error = 0.0 if ours.exact else ours.std / math.sqrt(ours.n)
     both = math.sqrt(error**2 + (figure.std or 0.0) ** 2 / PAPER_SEEDS)
-    difference = round(ours.mean - figure.mean, 9)
+    difference = rounded(ours.mean - figure.mean)
     if abs(difference) <= 2 * both or _same_drop(evidence, workload, recipe):
         return "agrees"
     return "better" if difference > 0 else "worse"
@@ -42,7 +42,7 @@ def _same_drop(evidence: Evidence, workload: str, recipe: str) -> bool:
         return False
     try:
         mine = evidence.series(workload, recipe, "drop").mean
-        return abs(round(mine - PAPER.series(workload, recipe, "drop").mean, 9)) <= DROP_WITHIN
+        return abs(rounded(mine - PAPER.series(workload, recipe, "drop").mean)) <= DROP_WITHIN
     except CannotBeJudgedError:
         return False
 
@@ -50,10 +50,10 @@ def _same_drop(evidence: Evidence, workload: str, recipe: str) -> bool:
 def size_mark(ours: Series, figure: Figure) -> Mark:
     """Within 3 %; a higher ratio is better."""
     ours.require_seeds()
-    quotient = round(ours.mean / figure.mean, 9)
-    if abs(quotient - 1) <= SIZE_WITHIN:
+    apart = rounded(ours.mean / figure.mean - 1)
+    if abs(apart) <= SIZE_WITHIN:
         return "agrees"
-    return "better" if quotient > 1 else "worse"
+    return "better" if apart > 0 else "worse"
 
 
 def cells_judged(marks: Iterable[Mark], of: int, reason: str) -> Judgement:

@@ -143,6 +143,11 @@ class Series:
         return f"{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}], n {self.n}"
 
 
+def rounded(value: float) -> float:
+    """So that a quotient which lies at a limit lies there exactly."""
+    return round(value, _DIGITS - 3)
+
+
 def mean_of(parts: Sequence[Series]) -> Series:
     """Seed by seed the mean of several, over the seeds that all have."""
     common = [s for s in parts[0].values if all(s in part.values for part in parts)]

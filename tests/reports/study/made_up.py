@@ -1,6 +1,7 @@
 """Records made by hand: a case over seeds with the readings that a test is about."""
 
 from gnnperf.records import Layer, Reading, Record, measured
+from gnnperf.reports.study.claims import CLAIMS
 from gnnperf.reports.study.evidence import Measured
 
 SEEDS = range(3)
@@ -77,3 +78,49 @@ def sixty():
         for recipe in recipes
         for record in case(workload, recipe, readings, layers=layers)
     ]
+
+
+class MadeUp(Measured):
+    """Records made when a rule asks for them.
+
+    Args:
+        readings: (workload, recipe) -> readings by name; None: the case was not run.
+        layers: (workload, recipe) -> share of zeros by weight.
+        recipes: those there are of every workload.
+        statistics: dataset -> what it holds.
+        seeds: of every case.
+    """
+
+    def __init__(
+        self, readings, *, layers=lambda w, r: {}, recipes=(), statistics=None, seeds=SEEDS
+    ):
+        super().__init__([])
+        self._readings, self._layers, self._recipes = readings, layers, recipes
+        self._statistics, self._seeds = statistics or {}, seeds
+
+    def _records(self, workload, recipe):
+        recipe = "global@0" if recipe == "dense" else recipe
+        readings = self._readings(workload, recipe)
+        if readings is None:
+            return super()._records(workload, recipe)
+        layers = self._layers(workload, recipe)
+        return case(workload, recipe, readings, layers=layers, seeds=self._seeds)
+
+    def dense(self, workload, reading):
+        return self.series(workload, "global@0", reading)
+
+    def recipes(self, workload):
+        return self._recipes
+
+    def statistics(self, dataset):
+        return self._statistics.get(dataset) or super().statistics(dataset)
+
+
+def level_of(recipe):
+    """`0.5` of `layer@0.5+finetune`, as a number."""
+    return float(recipe.partition("@")[2].partition("+finetune")[0])
+
+
+def judge(claim, readings, **more):
+    """The claim's verdict on made-up records."""
+    return CLAIMS[claim].judge(MadeUp(readings, **more)).verdict

@@ -12,7 +12,7 @@ from gnnperf.reports.study.agreement import SIZE_WITHIN
 from gnnperf.reports.study.evidence import PAPER, Evidence
 from gnnperf.reports.study.ledger import Check, Judgement, at_most, claim, gather, judged
 from gnnperf.reports.study.places import PRUNED, QUANTIZED, QUANTIZERS
-from gnnperf.reports.study.series import CannotBeJudgedError, Series
+from gnnperf.reports.study.series import CannotBeJudgedError, Series, rounded
 
 KEPT_WITHIN = 0.01
 """A score that falls by no more is kept."""
@@ -57,7 +57,7 @@ def half_the_bytes(evidence: Evidence) -> Judgement:
         ours = evidence.series(workload, recipe, RATIO)
         ours.require_seeds()
         paper = PAPER.figure(workload, recipe, RATIO).mean
-        holds = abs(round(ours.mean / paper - 1, 9)) <= SIZE_WITHIN
+        holds = abs(rounded(ours.mean / paper - 1)) <= SIZE_WITHIN
         return Check(f"{workload} {recipe}", holds, f"{ours.mean:.3g}, paper {paper:.3g}")
 
     judgement = judged(gather(lambda of: check(*of), cells))
@@ -89,7 +89,7 @@ def order_of_quantizers(evidence: Evidence) -> Judgement:
     scores = [[evidence.series(w, recipe, "score") for recipe in recipes] for w in QUANTIZED]
     tau = kendalltau(*[[part.mean for part in side] for side in scores]).statistic
     high = tau if scores[0][0].exact else _highest_tau(scores)
-    return judged([Check("tau", bool(high < 1), f"{tau:.2f}, at most {high:.2f} (97.5 %)")])
+    return judged([Check("tau", rounded(high) < 1, f"{tau:.2f}, at most {high:.2f} (97.5 %)")])
 
 
 def _highest_tau(scores: Sequence[Sequence[Series]]) -> float:

@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 
 from gnnperf.reports.study.evidence import DENSE, PAPER, PAPER_DATASETS, Evidence
 from gnnperf.reports.study.ledger import Check, Judgement, Rule, Verdict, claim, gather, judged
-from gnnperf.reports.study.series import CannotBeJudgedError, Series, all_above
+from gnnperf.reports.study.series import CannotBeJudgedError, Series, all_above, rounded
 
 MARGIN = 0.02
 """A score may differ from the paper's by so much, or by two of its deviations."""
@@ -54,7 +54,7 @@ def compared(ours: Series, paper: float, std: float) -> Judgement:
     """Equivalence with a mean of the paper, better or worse than it."""
     margin = max(MARGIN, 2 * std)
     text = f"{ours}; paper {paper:g} +- {std:g}"
-    if round(paper - margin, 9) <= ours.low and ours.high <= round(paper + margin, 9):
+    if rounded(paper - margin) <= ours.low and ours.high <= rounded(paper + margin):
         return Judgement("reproduced", text)
     if ours.low > paper:
         return Judgement("better", text)
@@ -118,7 +118,7 @@ def order_of_times(evidence: Evidence) -> Judgement:
     models = (*LINK_MODELS, *NODE_MODELS)
     ours = [evidence.series(name, DENSE, "wall_seconds").mean for name in models]
     paper = [PAPER.figure(name, DENSE, "wall_seconds").mean for name in models]
-    correlation = round(float(spearmanr(ours, paper).statistic), 9)
+    correlation = rounded(float(spearmanr(ours, paper).statistic))
     return judged([Check("rank correlation", correlation >= ORDER_AT_LEAST, f"{correlation:.2f}")])
 
 

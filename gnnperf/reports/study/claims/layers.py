@@ -9,7 +9,7 @@ from gnnperf.reports.study.claims.pruning import GNNNET, HGPSL, SPLINE, layers_c
 from gnnperf.reports.study.evidence import Evidence
 from gnnperf.reports.study.ledger import Check, Judgement, above, below, claim, gather, judged
 from gnnperf.reports.study.places import LEVELS, PRUNED
-from gnnperf.reports.study.series import CannotBeJudgedError, Series, all_above, mean_of
+from gnnperf.reports.study.series import CannotBeJudgedError, Series, all_above, mean_of, rounded
 
 IN_MOST_SEEDS = 0.9
 FOLLOWS_WITHIN = 0.05
@@ -40,7 +40,7 @@ def zeros(evidence: Evidence, workload: str, level: str, part: str) -> Series:
 def first_layer_halved(evidence: Evidence) -> Judgement:
     """L0."""
     share = zeros(evidence, SPLINE, "0.5", "conv1")
-    holds = abs(share.mean - 0.5) <= FOLLOWS_WITHIN
+    holds = abs(rounded(share.mean - 0.5)) <= FOLLOWS_WITHIN
     share.require_seeds()
     return judged([Check("zeros in conv1", holds, str(share))])
 
@@ -86,7 +86,7 @@ def middle_layers_follow(evidence: Evidence) -> Judgement:
     def check(layer: str, level: str) -> Check:
         share = zeros(evidence, GNNNET, level, layer)
         share.require_seeds()
-        holds = abs(round(share.mean - float(level), 9)) <= FOLLOWS_WITHIN
+        holds = abs(rounded(share.mean - float(level))) <= FOLLOWS_WITHIN
         return Check(f"{layer} at {level}", holds, str(share))
 
     return judged(gather(lambda of: check(*of), product(("gnn_layers.1", "gnn_layers.2"), LEVELS)))

@@ -18,7 +18,7 @@ from gnnperf.reports.study.ledger import (
     judged,
 )
 from gnnperf.reports.study.places import QUANTIZED, QUANTIZERS
-from gnnperf.reports.study.series import CannotBeJudgedError, Series, all_above
+from gnnperf.reports.study.series import CannotBeJudgedError, Series, all_above, rounded
 
 BENCH = "test_quantization"
 DENSE = "global@0"
@@ -93,7 +93,7 @@ def dq_recovers(evidence: Evidence) -> Judgement:
                 continue
         if not rivals:
             raise CannotBeJudgedError(f"neither ptq@int8 nor qat@int8 of {workload} was run")
-        holds = mine.mean <= 0.5 * min(rivals)
+        holds = mine.mean <= rounded(0.5 * min(rivals))
         return Check(workload, holds, f"{mine}, others {min(rivals):.4g} at least")
 
     return judged(gather(check, QUANTIZED))

@@ -22,7 +22,7 @@ from gnnperf.reports.study.ledger import (
     within,
 )
 from gnnperf.reports.study.places import PRUNED, RATES
-from gnnperf.reports.study.series import Series
+from gnnperf.reports.study.series import Series, rounded
 
 _BENCH = "test_regularization"
 SPIKE, STEADY = 2.0, 1.5
@@ -196,7 +196,7 @@ def _training(evidence: Evidence, workload: str, what: str) -> dict[str, float]:
 
 
 def _spike(values: dict[str, float]) -> float:
-    return max(values.values()) / statistics.median(values.values())
+    return rounded(max(values.values()) / statistics.median(values.values()))
 
 
 @claim(
@@ -213,9 +213,9 @@ def memory_of_training(evidence: Evidence) -> Judgement:
     def check(workload: str) -> Check:
         heap = _training(evidence, workload, "peak_heap_bytes")
         middle = statistics.median(heap.values())
-        apart = {recipe: abs(value / middle - 1) for recipe, value in heap.items()}
+        apart = {recipe: abs(rounded(value / middle - 1)) for recipe, value in heap.items()}
         if workload == GNNNET:
-            spike = max(heap[f"l2@{rate}"] for rate in ("0.6", "0.7", "0.8")) / middle
+            spike = rounded(max(heap[f"l2@{rate}"] for rate in ("0.6", "0.7", "0.8")) / middle)
             return Check(workload, spike > 1.02, f"{spike:.3g} times the median")
         return Check(workload, max(apart.values()) <= 0.02, f"within {max(apart.values()):.1%}")
 

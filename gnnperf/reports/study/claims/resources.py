@@ -21,7 +21,7 @@ from gnnperf.reports.study.ledger import (
     within,
 )
 from gnnperf.reports.study.places import LEVELS, PRUNED
-from gnnperf.reports.study.series import CannotBeJudgedError, Series, mean_of
+from gnnperf.reports.study.series import CannotBeJudgedError, Series, mean_of, rounded
 
 TIME_WITHIN = 0.05
 MEMORY_WITHIN = 0.02
@@ -261,7 +261,7 @@ def cpu_spikes(evidence: Evidence) -> Judgement:
         for part in cpu.values():
             part.require_seeds()
         middle = statistics.median(part.mean for part in cpu.values())
-        most = max(cpu[level].mean for level in ("0.2", "0.4", "0.5")) / middle
+        most = rounded(max(cpu[level].mean for level in ("0.2", "0.4", "0.5")) / middle)
         return Check(workload, most >= 1.5, f"{most:.3g} times the median")
 
     return judged(gather(check, PRUNED))
@@ -290,7 +290,7 @@ def extremes(evidence: Evidence) -> Judgement:
         base = of.series(workload, f"{method}@0", reading)
         if not base.mean:
             raise CannotBeJudgedError(f"{reading} of dense {workload} is zero")
-        return max(means) / base.mean
+        return rounded(max(means) / base.mean)
 
     def check(workload: str, method: str, reading: str) -> Check:
         ours, paper = (rise(of, workload, method, reading) for of in (evidence, PAPER))
