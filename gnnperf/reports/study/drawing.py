@@ -20,6 +20,8 @@ INK = "#010203"
 # Okabe and Ito's, which colour-blind people can tell apart.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8a8a", "#b8a800")
 MARKERS = "osD^vPX*"
+_LEGEND = 0.4
+"""Inches below the panels."""
 _STYLE: Mapping[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -78,7 +80,17 @@ def panels(
         from matplotlib.figure import Figure
 
         rows = -(-len(titles) // columns)
-        figure = Figure(figsize=(3.7 * columns, height * rows + 0.3), layout="constrained")
+        size = (3.7 * columns, height * rows + _LEGEND)
+        figure = Figure(figsize=size)
+        # Given in inches: an automatic layout draws everything twice.
+        figure.subplots_adjust(
+            left=0.7 / size[0],
+            right=1 - 0.12 / size[0],
+            bottom=(0.45 + _LEGEND) / size[1],
+            top=1 - 0.25 / size[1],
+            wspace=0.8 / (3.7 - 0.8),
+            hspace=0.72 / (height - 0.72),
+        )
         handles: dict[str, Any] = {}
         for place, title in enumerate(titles):
             axes = figure.add_subplot(rows, columns, place + 1)
@@ -87,9 +99,7 @@ def panels(
             for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
                 handles.setdefault(label, handle)
         if len(handles) > 1:
-            figure.legend(
-                handles.values(), handles, loc="outside lower center", ncols=min(4, len(handles))
-            )
+            figure.legend(handles.values(), handles, loc="lower center", ncols=4)
         return _svg(figure, name)
 
 

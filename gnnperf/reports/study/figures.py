@@ -125,7 +125,8 @@ def over_rate(evidence: Measured, number: str, title: str, reading: str, label: 
                 line(axes, points, "L2", 0, paper=of is PAPER)
                 shown.extend(points.values() if of is evidence else ())
         axes.set_xscale("symlog", linthresh=1e-6)
-        axes.set_xticks([0, 1e-6, 1e-4, 1e-2, 1, 1e2, 1e4, 1e6])
+        ticks = ("0", "1e-6", "1e-4", "1e-2", "1", "1e2", "1e4", "1e6")
+        axes.set_xticks([*map(float, ticks)], ticks)
         axes.minorticks_off()
         axes.set_xlabel("L2 rate (1, symlog)")
         axes.set_ylabel(label)
@@ -241,7 +242,7 @@ def pareto(evidence: Measured, name: str, reading: str, label: str) -> Picture |
         else:
             axes.locator_params(axis="x", nbins=5)
         axes.set_xlabel(label)
-        axes.set_ylabel("drop against the dense twin")
+        axes.set_ylabel("drop (fraction)")
 
     parts = [y for pairs in found.values() for _, y in pairs.values()]
     svg = panels(f"pareto-{name}", list(found), draw)

@@ -87,7 +87,12 @@ def _environment(html: bool) -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        inlined=inlined, mark=_mark, markdown_cell=_markdown_cell, kind=_kind, slug=_slug
+        inlined=inlined,
+        mark=_mark,
+        markdown=_escaped,
+        markdown_cell=_markdown_cell,
+        kind=_kind,
+        slug=_slug,
     )
     return environment
 

@@ -17,7 +17,7 @@ from gnnperf.reports.study.series import CannotBeJudgedError, Series, rounded
 KEPT_WITHIN = 0.01
 """A score that falls by no more is kept."""
 ACCURATE_WITHIN = 0.02
-DRAWS = 1000
+DRAWS = 300
 RATIO = "algorithm1_ratio"
 _PRUNINGS = ("global", "layer", "gradual", "width", "lottery")
 _QUANTIZATIONS = ("ptq", "qat", "dq", "a2q")
@@ -80,7 +80,7 @@ def half_the_bytes(evidence: Evidence) -> Judgement:
     "abstract, 4",
     "what quantization costs depends on the dataset",
     "the order of the five quantizers differs between the two datasets: Kendall's tau over seeds "
-    "drawn again (1000 draws), 97.5 % of it below 1; a weak claim, which two orders seldom fail",
+    "drawn again (300 draws), 97.5 % of it below 1; a weak claim, which two orders seldom fail",
     "test_quantization",
 )
 def order_of_quantizers(evidence: Evidence) -> Judgement:
