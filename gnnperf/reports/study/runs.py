@@ -116,14 +116,18 @@ def _file(path: Path) -> list[_Dated]:
     found = list(_benchmarks(content))
     if not found:
         raise RunError(
-            f"{path} holds no record of gnnperf; name what --benchmark-json or "
-            "--benchmark-autosave wrote in a run that measured cases"
+            f"{path} holds no record of gnnperf; name what --benchmark-json, --benchmark-autosave "
+            "or --gnnperf-json wrote in a run that measured cases"
         )
     return found
 
 
 def _benchmarks(content: Any) -> Iterator[_Dated]:
-    if not isinstance(content, Mapping) or not isinstance(content.get("benchmarks"), list):
+    if not isinstance(content, Mapping):
+        return
+    if isinstance(records := content.get("records"), Mapping):  # Of --gnnperf-json.
+        yield from (_dated(record, "") for record in records.values())
+    if not isinstance(content.get("benchmarks"), list):
         return
     for benchmark in content["benchmarks"]:
         extra = benchmark.get("extra_info") if isinstance(benchmark, Mapping) else None

@@ -32,6 +32,12 @@ def test_a_run_of_pytest_benchmark(tmp_path):
     assert study.notes == ()
 
 
+def test_records_of_gnnperfs_own_json(tmp_path):
+    path = tmp_path / "gate.json"
+    path.write_text(json.dumps({"records": {"a test": to_json(record(accuracy=0.9))}}))
+    assert len(read_study([path]).records) == 1
+
+
 def test_the_newest_of_the_same_code_is_kept_and_readings_are_united(tmp_path):
     old = benchmark_json(
         tmp_path / "a.json", record(accuracy=0.8, cpu_ratio=1.0), when="2026-11-24T12:00:00"
