@@ -10,6 +10,8 @@ from gnnperf.ops.spline import spline_basis
 from gnnperf.training import seeded
 from gnnperf.workloads import find_workload
 
+pytestmark = pytest.mark.proof
+
 
 class EdgewiseSplineConv(nn.Module):
     """Every edge gathers its source's features, weights and projects them; targets average."""

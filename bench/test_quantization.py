@@ -145,6 +145,7 @@ def test_other_models(case, trained, measure):
     require_drop_at_most(record, DROP_AT_MOST["ptq"])
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("recipe", TRAINING_COST_AT_MOST)
 def test_training_cost(recipe, trained, preset, latency):
     """An epoch over the training part beside the dense model's, in turns in one process."""

@@ -9,6 +9,8 @@ from gnnperf.compression.quantization.a2q.recipe import quantize_linears, row_co
 from gnnperf.training import evaluate
 from gnnperf.training.optimizers.registry import find_optimizer
 
+pytestmark = pytest.mark.proof
+
 
 def epoch(base, model, optimizer, after_step):
     """A call that trains on all batches and validates, as every epoch of a training does."""

@@ -17,6 +17,8 @@ from gnnperf.models.hgpsl import HGPSL
 from gnnperf.training import GraphClassification, TrainSettings, prepared, seeded
 from gnnperf.training.optimizers.registry import find_optimizer
 
+pytestmark = pytest.mark.proof
+
 
 class PlainGNNNet(nn.Module):
     """GNNNet of PyG's edge-wise GCNConv and scattered readout."""

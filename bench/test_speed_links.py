@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from copy import copy
 
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,6 +14,8 @@ from torch_geometric.utils import dropout_edge, negative_sampling
 from gnnperf.datasets import SPECS
 from gnnperf.models.ness import Ness
 from gnnperf.training import LinkPrediction, seeded
+
+pytestmark = pytest.mark.proof
 
 SUBGRAPHS = 4
 

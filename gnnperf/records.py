@@ -117,6 +117,8 @@ class Record:
         dataset: its name, `cora_node`.
         source: where its graphs came from: `real`, `synthetic`.
         higher_is_better: whether a rise of `metric` is good.
+        steps: what each step of the recipe did: its text, coverage, parameters and non-zeros that
+            it left, how its training went, and which weights were kept.
     """
 
     workload: str
@@ -131,6 +133,7 @@ class Record:
     dataset: str
     source: str
     higher_is_better: bool = True
+    steps: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def case(self) -> str:

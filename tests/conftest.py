@@ -7,6 +7,10 @@ import torch
 from gnnperf.datasets import DataOptions
 from gnnperf.study.workbench import Workbench, WorkbenchOptions
 
+# The runs that tests start are no workers of pytest-xdist, though a test may run in one.
+for name in [name for name in os.environ if name.startswith("PYTEST_XDIST_")]:
+    del os.environ[name]
+
 
 @pytest.fixture(scope="session")
 def real_data():

@@ -31,6 +31,26 @@ Coverage = Mapping[str, Changed]
 """The parameters that a recipe took in hand, by name; never empty."""
 
 
+@dataclass(frozen=True)
+class Step:
+    """What one step of a recipe did.
+
+    Attributes:
+        text: its canonical spelling, `global@0.9`.
+        coverage: the parameters that it took in hand.
+        parameters, nonzeros: of the model that it left.
+        training: how its own training went; None without.
+        kept: which weights that training left, in words; empty without.
+    """
+
+    text: str
+    coverage: Coverage
+    parameters: int
+    nonzeros: int
+    training: FitReport | None = None
+    kept: str = ""
+
+
 class Deployed(nn.Module):
     """A module made for inference alone, whose stored state need not be its `state_dict`."""
 
@@ -51,13 +71,14 @@ class Compressed:
         twin: the trained dense model.
         model: the changed copy, in eval mode.
         coverage: the parameters the recipe took in hand.
-        finetuned: how fine-tuning went; None without. Best epoch 0 means that the weights from
-            before fine-tuning were as good on validation and were kept.
+        finetuned: how the last training of the recipe went; None without. Best epoch 0 means that
+            the weights from before it were as good on validation and were kept.
         deployed: the module that is shipped and run, where it is another than `model`, which then
             only simulates it; it has a method `state()` that gives what is stored.
         readings: what the recipe itself measured or counted, for the record.
         start: what it means that training kept the weights it began with, `calibration sufficed`.
-        recipe: its text, which `gnnperf.recipes.compress` fills in.
+        recipe: its text, which `gnnperf.recipes.compress` fills in, as it does `steps`.
+        steps: what each step of the recipe did, in their order.
     """
 
     twin: Trained
@@ -68,6 +89,7 @@ class Compressed:
     readings: Mapping[str, Reading] = field(default_factory=dict)
     start: str = "start"
     recipe: str = ""
+    steps: tuple[Step, ...] = ()
 
     @property
     def kept(self) -> str:

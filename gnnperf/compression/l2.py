@@ -43,4 +43,6 @@ def regularize(trained: Trained, rate: float) -> Compressed:
         name: Changed(int((parameter != dense[name]).sum()), parameter.numel())
         for name, parameter in model.named_parameters()
     }
-    return Compressed(trained, model, coverage, readings=training_readings(trained, report, model))
+    return Compressed(
+        trained, model, coverage, report, readings=training_readings(trained, report, model)
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import nn
 
 from gnnperf.compression.finite import logits_fault
@@ -44,6 +46,12 @@ def training_readings(
         readings["stored_bytes"] = unavailable("bytes", "file", reason)
         readings["size_ratio"] = unavailable("ratio", "dense_bytes / stored_bytes", reason)
     return readings
+
+
+def is_usable(readings: Mapping[str, Reading]) -> bool:
+    """Whether the trainings that these readings tell of left weights to go on with."""
+    stored = readings.get("stored_bytes")
+    return stored is None or stored.status != "unavailable"
 
 
 def _unusable(trained: Trained, report: FitReport, model: nn.Module | None) -> str:

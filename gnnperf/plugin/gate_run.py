@@ -148,6 +148,8 @@ class GateRun:
                 report.outcome, report.longrepr = "failed", "\n".join(failures)
                 # What is expected to fail is excused for its own rules alone.
                 vars(report).pop("wasxfail", None)
+        if report.when == "setup":  # A test that runs again is judged by its last run.
+            self._failed.discard(item.nodeid)
         if report.failed or (report.skipped and not hasattr(report, "wasxfail")):
             self._failed.add(item.nodeid)
         return report

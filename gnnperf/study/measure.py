@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from gnnperf import codec
-from gnnperf.compression import Compressed, Deployed, deployed_state
+from gnnperf.compression import Compressed, Deployed, Step, deployed_state
 from gnnperf.errors import GnnperfError
 from gnnperf.meters import registry
 from gnnperf.meters.base import Readings, beside
@@ -97,7 +97,19 @@ def measure(
         dataset=twin.data["dataset"],
         source=twin.data["source"],
         higher_is_better=headline(twin).higher_is_better,
+        steps=tuple(map(_step_record, compressed.steps)),
     )
+
+
+def _step_record(step: Step) -> dict[str, Any]:
+    return {
+        "step": step.text,
+        "coverage": {name: [part.changed, part.total] for name, part in step.coverage.items()},
+        "parameters": step.parameters,
+        "nonzeros": step.nonzeros,
+        "training": None if step.training is None else asdict(step.training),
+        "kept": step.kept,
+    }
 
 
 def score_readings(compressed: Compressed) -> dict[str, Reading]:

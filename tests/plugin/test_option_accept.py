@@ -9,7 +9,7 @@ from gnnperf.gates.fresh import Fresh
 from gnnperf.plugin import gate_run
 from gnnperf.records import from_json
 
-from .gate_project import TEST, accept
+from .gate_project import TEST, accept, taken
 
 
 class Processes:
@@ -53,6 +53,21 @@ def test_a_measurement_that_is_not_whole_leaves_the_old_baseline(project, pytest
         ["a fresh process failed: it fell over", "not accepted: *measured in 1 of 5 processes"]
     )
     assert read_folder(pytester.path / "baselines") == {TEST: old}
+
+
+@pytest.mark.parametrize("accepts", [True, False])
+def test_a_test_that_runs_again_counts_by_its_last_run(
+    project, pytester, fresh, accepts, monkeypatch
+):
+    pytest.importorskip("pytest_rerunfailures")
+    monkeypatch.delenv("PYTEST_ADDOPTS")  # Which switches that plugin off.
+    old = accept(project, pytester, cpu_ratio=0.1)
+    code = pytester.path.joinpath("test_project.py").read_text()
+    fail = "\n    runs.append(1)\n    assert len(runs) > 1" if accepts else "\n    assert False"
+    pytester.makepyfile(test_project="runs = []\n" + code + fail)
+    fresh.records = {TEST: taken()}
+    project("--gnnperf-accept", "--reruns=1", "-p", "no:randomly")
+    assert (read_folder(pytester.path / "baselines") != {TEST: old}) is accepts
 
 
 @pytest.mark.parametrize("option", ["--benchmark-disable", "--maxfail=1"])

@@ -13,6 +13,8 @@ from gnnperf.compression.pruning.magnitude import (
     among_survivors,
     coverage_of,
     global_masks,
+    ranked,
+    require_more,
     require_removal,
     weights_to_prune,
 )
@@ -34,7 +36,7 @@ def cubic_sparsity(progress: float, final: float) -> float:
 class GradualPruning:
     """Holds the masks after each step, and renews them by one global ranking after each epoch.
 
-    A weight that went never comes back.
+    A weight that went never comes back, be it that a step before the training removed it.
     """
 
     def __init__(self, sparsity: float, ramp_epochs: int, steps_per_epoch: int) -> None:
@@ -53,7 +55,7 @@ class GradualPruning:
         magnitudes = {n: among_survivors(model.get_parameter(n), m) for n, m in masks.items()}
         sparsity = cubic_sparsity(epoch / self._ramp_epochs, self._sparsity)
         for name, mask in global_masks(magnitudes, sparsity).items():
-            masks[name].copy_(mask)
+            masks[name].logical_and_(mask)
         hold_masks(model)
 
 
@@ -63,11 +65,13 @@ def prune_gradually(trained: Trained, sparsity: float) -> Compressed:
     Only epochs at full sparsity compete for the best on validation. Raises RecipeError when no
     weight would go.
     """
-    weights = weights_to_prune(trained)
-    planned = coverage_of(global_masks(weights, sparsity))
+    weights, before = weights_to_prune(trained), masks_of(trained.model)
+    planned = coverage_of(global_masks(ranked(weights, before), sparsity))
     require_removal(trained, sparsity, planned)
+    require_more(before, planned)
     model = deepcopy(trained.model)
-    attach_masks(model, {n: torch.ones_like(w, dtype=torch.bool) for n, w in weights.items()})
+    whole = {n: torch.ones_like(w, dtype=torch.bool) for n, w in weights.items()}
+    attach_masks(model, {**whole, **before})
     settings = trained.finetune
     ramp = max(1, round(RAMP * settings.epochs))
     report = fit_cached(

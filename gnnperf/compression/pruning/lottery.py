@@ -110,7 +110,7 @@ def lottery_ticket(trained: Trained, ticket: Ticket) -> Compressed:
         start = _start(trained, ticket.rewind, trained.seed + _REDRAWN)
     model, report = _train(trained, ticket, start, masks)
     readings = training_readings(trained, report, model)
-    return Compressed(trained, model, coverage_of(masks), readings=readings)
+    return Compressed(trained, model, coverage_of(masks), report, readings=readings)
 
 
 def _require_rewindable(trained: Trained, ticket: Ticket) -> None:

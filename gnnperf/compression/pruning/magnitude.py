@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gnnperf.compression.compressed import Changed, Compressed, Coverage, RecipeError
-from gnnperf.compression.masks import attach_masks
+from gnnperf.compression.masks import attach_masks, masks_of
 from gnnperf.training import Trained
 
 Masking = Callable[[Mapping[str, Tensor], float], dict[str, Tensor]]
@@ -105,13 +105,33 @@ def require_removal(trained: Trained, sparsity: float, coverage: Coverage) -> No
         )
 
 
-def prune(trained: Trained, masking: Masking, sparsity: float) -> Compressed:
+def ranked(weights: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Magnitudes to rank, in which what masks leave out comes last."""
+    return {n: among_survivors(w, masks[n]) if n in masks else w for n, w in weights.items()}
+
+
+def require_more(before: Mapping[str, Tensor], coverage: Coverage) -> None:
+    """Raise RecipeError where masks from before leave out as much already."""
+    gone = sum(part.changed for part in coverage_of(before).values())
+    if gone and sum(part.changed for part in coverage.values()) <= gone:
+        total = sum(part.total for part in coverage.values())
+        raise RecipeError(
+            f"{gone} of {total} weights are removed already, and no more would go; raise the "
+            "sparsity, or leave the step out"
+        )
+
+
+def prune(trained: Trained, sparsity: float, masking: Masking = global_masks) -> Compressed:
     """Mask a copy of the trained model; raises RecipeError when no weight would go.
 
-    Sparsity 0 is the control: masks on everything that is prunable, nothing removed.
+    Sparsity 0 is the control: masks on everything that is prunable, nothing removed. What is masked
+    already counts as removed, and stays so.
     """
-    masks = masking(weights_to_prune(trained), sparsity)
+    weights, before = weights_to_prune(trained), masks_of(trained.model)
+    masks = masking(ranked(weights, before), sparsity)
+    masks = {name: mask & before.get(name, mask) for name, mask in masks.items()}
     coverage = coverage_of(masks)
+    require_more(before, coverage)
     require_removal(trained, sparsity, coverage)
     model = deepcopy(trained.model)
     attach_masks(model, masks)

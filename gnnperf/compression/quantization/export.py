@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from gnnperf.codec import QuantizedTensor, State
 from gnnperf.compression.compressed import Deployed
+from gnnperf.compression.masks import take_masks
 from gnnperf.compression.quantization.errors import QuantizationError
 from gnnperf.compression.quantization.fake_quantize import FakeQuantize, FrozenQuantize
 from gnnperf.compression.quantization.linear import IntegerLinear, QuantizedLinear
@@ -100,6 +101,7 @@ def export(model: nn.Module) -> IntegerModel:
     Raises QuantizationError for a model that is not quantized or has no ranges yet.
     """
     copied = deepcopy(model).eval()
+    take_masks(copied)
     parts = list(copied.modules())
     if not any(isinstance(part, QuantizedLinear) for part in parts):
         raise QuantizationError(

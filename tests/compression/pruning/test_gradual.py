@@ -83,5 +83,5 @@ def test_bad_input_is_refused_before_any_training(spline_base):
         compress(spline_base, "gradual@1e-9")
     with pytest.raises(RecipeError, match=r"recipe gradual@0\.5: .* has no prunable parameter"):
         compress(replace(spline_base, model=nn.BatchNorm1d(3)), "gradual@0.5")
-    with pytest.raises(RecipeError, match=r"gradual trains by itself; leave \+finetune out"):
+    with pytest.raises(RecipeError, match=r"gradual@0\.5 trains by itself; leave \+finetune out"):
         compress(spline_base, "gradual@0.5+finetune")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
 from gnnperf.compression.compressed import Compressed, RecipeError
+from gnnperf.compression.masks import attach_masks, hold_masks
 from gnnperf.compression.quantization.a2q.features import (
     FeatureQuantizer,
     GroupQuantizer,
@@ -24,7 +25,7 @@ from gnnperf.compression.quantization.a2q.packing import pack_rows
 from gnnperf.compression.quantization.agreement import agreement_readings
 from gnnperf.compression.quantization.export import export
 from gnnperf.compression.quantization.grid import MAX_BITS, MIN_BITS
-from gnnperf.compression.quantization.quantize import with_linears
+from gnnperf.compression.quantization.quantize import masks_with_linears, with_linears
 from gnnperf.compression.quantization.sites import (
     linears,
     replace_module,
@@ -53,7 +54,9 @@ def parse_bits(text: str) -> int:
 
 def a2q(trained: Trained, bits: int) -> Compressed:
     """Quantize a copy of the trained model and train it on; raises RecipeError without a linear."""
-    model = with_linears(deepcopy(trained.model))
+    model = deepcopy(trained.model)
+    masks = masks_with_linears(model)
+    model = with_linears(model)
     rows = row_counts(model, [*trained.parts.train, *trained.parts.validation])
     if not rows:
         raise RecipeError(
@@ -61,12 +64,14 @@ def a2q(trained: Trained, bits: int) -> Compressed:
             "PyG's) that could be quantized; quantize a model that does"
         )
     layers = quantize_linears(model, rows, bits)
+    if masks:
+        attach_masks(model, masks)
     report = fit_cached(
         trained,
         model,
         training_settings(trained.train),
         by=__name__,
-        after_step=hold_ranges,
+        after_step=_hold,
         progress=f"{trained.workload}-a2q",
     )
     settle(model, trained.parts.train)
@@ -83,6 +88,12 @@ def a2q(trained: Trained, bits: int) -> Compressed:
             **agreement_readings(model, deployed, test),
         },
     )
+
+
+def _hold(model: nn.Module) -> None:
+    """After an optimizer step."""
+    hold_ranges(model)
+    hold_masks(model)
 
 
 def training_settings(base: TrainSettings) -> TrainSettings:
