@@ -113,9 +113,9 @@ def _markdown_cell(cell: Cell) -> str:
 
 
 def _escaped(text: str) -> str:
-    for character in ("\\", "|", "<", "*", "_", "~", "["):
+    for character in ("\\", "|", "*", "_", "~", "["):
         text = text.replace(character, f"\\{character}")
-    return " ".join(text.split())
+    return " ".join(text.replace("<", "&lt;").split())
 
 
 _KINDS: Mapping[type, str] = {Table: "table", Picture: "picture"}

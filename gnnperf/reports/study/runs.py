@@ -166,7 +166,7 @@ def merged(dated: Sequence[_Dated]) -> tuple[tuple[Record, ...], tuple[str, ...]
                 left_out.add(one.case)
                 continue
             before = fresh.get(one.case)
-            fresh[one.case] = _united(before, one.record) if before else one.record
+            fresh[one.case] = united(before, one.record) if before else one.record
         kept.update(fresh)
         if origin != order[0]:
             if fresh:
@@ -178,7 +178,7 @@ def merged(dated: Sequence[_Dated]) -> tuple[tuple[Record, ...], tuple[str, ...]
     return tuple(kept[case] for case in sorted(kept)), tuple(notes)
 
 
-def _united(older: Record, newer: Record) -> Record:
+def united(older: Record, newer: Record) -> Record:
     """The newer record, with what only the older one has."""
     readings: dict[str, Reading] = {**older.readings}
     for name, reading in newer.readings.items():
