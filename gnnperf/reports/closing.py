@@ -17,6 +17,7 @@ from gnnperf.reports.table import (
     footnotes,
     human,
     kept_epoch,
+    with_interval,
 )
 
 _QUANTIZERS = {"ptq", "qat", "dq", "a2q"}
@@ -135,14 +136,23 @@ def _rows(records: Sequence[Record], colours: bool) -> list[dict[str, str]]:
     rows = []
     for (workload, recipe), group in groups.items():
         row = {"workload": workload, "recipe": recipe, "n": str(len(group))}
+        if resumed:
+            row["measured"] = _measured(group)
         row.update({column.head: _cell(group, column, colours) for column in columns})
         if epochs:
             row["epoch kept"] = ", ".join(dict.fromkeys(map(kept_epoch, group)))
-        if resumed:
-            before = sum(bool(record.provenance.get("resumed")) for record in group)
-            row["measured"] = "before" if before == len(group) else f"{len(group) - before} now"
         rows.append(row)
     return rows
+
+
+def _measured(group: Sequence[Record]) -> str:
+    """When, in a run that took records from the store: the newest that it took."""
+    before = [r for r in group if r.provenance.get("resumed")]
+    if not before:
+        return "now"
+    when = max(str(r.provenance.get("measured_at", "unknown when")) for r in before)
+    now = len(group) - len(before)
+    return f"before, {when}" + (f"; {now} now" if now else "")
 
 
 def _reading(record: Record, name: str) -> Reading | None:
@@ -160,6 +170,8 @@ def _cell(group: Sequence[Record], column: Column, colours: bool) -> str:
     form = column.form or (lambda value: human(measured(value, unit, "mean")))
     mean = statistics.fmean(values)
     text = form(mean)
+    if len(values) == 1 and readings[0].low is not None:
+        text = with_interval(readings[0])
     if len(values) > 1:
         text += f" +- {form(statistics.stdev(values)).lstrip('+')}"
     worse = column.worse(mean) if colours else 0

@@ -96,7 +96,8 @@ def test_what_is_unavailable_and_what_was_taken_from_before():
     records = case("w-a", "global@0.5", cpu_ratio=unavailable("ratio", "t", "switched off"))
     records = [replace(r, provenance={**r.provenance, "resumed": r.seed > 0}) for r in records]
     report = closing_report(records, {}, {})
-    assert re.split(r" {2,}", report.splitlines()[3].strip())[3:] == ["unavailable", "1 now"]
+    cells = re.split(r" {2,}", report.splitlines()[3].strip())
+    assert cells[3:] == ["before, unknown when; 1 now", "unavailable"]
     assert report.endswith("unavailable: switched off (cpu_ratio)")
 
 
