@@ -113,7 +113,7 @@ def _highest_tau(scores: Sequence[Sequence[Series]]) -> float:
     "pruning and quantization together give models that are small and accurate",
     "of the recipes whose drop is at most 0.02 (upper end) the one of fewest stored bytes does "
     "both, on some workload. Sharper than a Pareto front, on which noise alone puts a recipe",
-    "test_combinations",
+    "test_quantization",
 )
 def both_together(evidence: Evidence) -> Judgement:
     """A4."""
