@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gnnperf import codec as codec
     from gnnperf.datasets import OwnDataset as OwnDataset
+    from gnnperf.deploy import register_deployment as register_deployment
     from gnnperf.models.fields import Fields as Fields
     from gnnperf.recipes import compress as compress
     from gnnperf.records import Record as Record
@@ -39,6 +40,7 @@ _PUBLIC = {
     "codec": "gnnperf",
     "compress": "gnnperf.recipes",
     "measure": "gnnperf.study.measure",
+    "register_deployment": "gnnperf.deploy",
     "register_workload": "gnnperf.workloads",
 }
 """Where each name comes from."""

@@ -72,6 +72,17 @@ def compress_bytes(blob: bytes, level: int) -> bytes:
     return zstandard.ZstdCompressor(level=level).compress(blob)
 
 
+def bytes_without_repeats(blob: memoryview | bytes) -> int:
+    """What is left of some bytes if only repeats of seven or more are shortened; a quick look."""
+    return len(zstandard.ZstdCompressor(compression_params=_REPEATS_ONLY).compress(blob))
+
+
+# Literals are left as they are under a target length, and the window takes in a whole chunk.
+_REPEATS_ONLY = zstandard.ZstdCompressionParameters(
+    strategy=zstandard.STRATEGY_FAST, min_match=7, window_log=22, hash_log=15, target_length=8
+)
+
+
 def decompress_bytes(blob: bytes, raw_bytes: int) -> bytes:
     """The content of a zstd frame; raises StreamError if it is not exactly `raw_bytes` long."""
     try:
@@ -90,3 +101,12 @@ def decompress_bytes(blob: bytes, raw_bytes: int) -> bytes:
             f"the zstd frame holds {len(content)} bytes where {raw_bytes} are declared"
         )
     return content
+
+
+def raw_bytes(is_zstd: bool, stream: bytes, count: int) -> bytes:
+    """`count` bytes as they are or in a zstd frame; raises StreamError if it is not so many."""
+    if is_zstd:
+        return decompress_bytes(stream, count)
+    if len(stream) != count:
+        raise StreamError(f"the raw stream is {len(stream)} bytes long where {count} are declared")
+    return stream

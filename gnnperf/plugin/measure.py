@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gnnperf.errors import GnnperfError
+from gnnperf.plugin.limits import require_covered
 from gnnperf.plugin.results import from_store_or
 from gnnperf.plugin.rounds import latency_seconds, run_rounds
 from gnnperf.plugin.shared import RECORD, shown
 from gnnperf.plugin.tables import COMPARISONS, RECORDS, TABLES
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from gnnperf.compression import Compressed
     from gnnperf.meters.registry import MeterOptions
     from gnnperf.records import Reading, Record
@@ -155,6 +158,8 @@ def measure(
 ) -> Callable[..., Record]:
     """`measure(compressed, meters=(...), isolated=False)`: a case beside its twin, once a test.
 
+    Of a deployed case `eager=` is the twin as its user would write it in PyG.
+
     The record goes into pytest-benchmark's JSON and the closing table.
     """
     from gnnperf.records import to_json
@@ -162,7 +167,11 @@ def measure(
     from gnnperf.study.measure import measure as take
 
     def measure_case(
-        compressed: Compressed, meters: Sequence[str] = DEFAULT_METERS, *, isolated: bool = False
+        compressed: Compressed,
+        meters: Sequence[str] = DEFAULT_METERS,
+        *,
+        isolated: bool = False,
+        eager: nn.Module | None = None,
     ) -> Record:
         if "gnnperf" in _timer.extra_info:
             raise GnnperfError(
@@ -170,6 +179,8 @@ def measure(
             )
         seconds = latency_seconds(request.config, _CASE_LATENCY_SECONDS)
         settings = {"allocator": workbench.allocator, "latency_seconds": seconds}
+        if eager is not None:
+            settings["eager"] = type(eager).__name__
         options = _meter_options(request.config, isolated)
 
         def now() -> Record:
@@ -179,6 +190,7 @@ def measure(
                 settings,
                 meters=meters,
                 options=options,
+                eager=eager,
             )
             if "latency" not in meters:
                 # pytest-benchmark saves the record only beside something that it timed.
@@ -190,6 +202,7 @@ def measure(
         _timer.extra_info["gnnperf"] = to_json(record)
         request.config.stash[RECORDS][request.node.nodeid] = record
         request.node.stash[RECORD] = record
+        require_covered(request.node, record)
         return record
 
     return measure_case

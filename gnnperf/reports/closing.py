@@ -14,6 +14,7 @@ from gnnperf.reports.table import (
     RESOURCES,
     case_table,
     comparison_table,
+    coverage_warnings,
     footnotes,
     human,
     kept_epoch,
@@ -52,6 +53,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("score", "score", "{:.3f}".format),
     Column("drop", "drop", "{:+.3f}".format, _beyond(DROP_WITHIN)),
     Column("majority", "majority", "{:.3f}".format),
+    Column("covered", "covered", "{:.3f}".format),
     Column("smaller", "size_ratio", "{:.2f}x".format, lambda ratio: ratio < 1),
     Column("CPU time / twin", "cpu_ratio", "{:.3f}".format, _beyond(TIME_WITHIN, 1.0)),
     Column("stored", "stored_bytes"),
@@ -101,6 +103,7 @@ def closing_report(
     """
     cases = _distinct(records)
     notes = footnotes([record.readings for record in cases])
+    notes += coverage_warnings(cases)
     shown = case_table(cases) if all_rows else _studies(cases, width, colours)
     parts = ["\n".join((shown, *notes)), comparison_table(comparisons)]
     for title, rows in tables.items():

@@ -18,13 +18,17 @@ from torch_geometric.data import Data
 
 from gnnperf import codec
 from gnnperf.compression import Compressed, Deployed, Step, deployed_state
+from gnnperf.compression.coverage import COVERED, borne_out, proven
+from gnnperf.compression.plain import with_plain_models
 from gnnperf.errors import GnnperfError
 from gnnperf.meters import registry
 from gnnperf.meters.base import Readings, beside
 from gnnperf.meters.cost import parameter_readings
 from gnnperf.meters.latency import DeviceClock, Pair, cuda_clock
 from gnnperf.meters.memory.heap import LoadHeapMeter
+from gnnperf.models.ties import tie, ties
 from gnnperf.records import Layer, Reading, Record, measured, unavailable
+from gnnperf.study.deployed import DeployedPair
 from gnnperf.study.finite import require_finite
 from gnnperf.system.machine import describe_machine, git_commit, versions
 from gnnperf.training import Metric, Parts, Trained, evaluate
@@ -47,6 +51,8 @@ class Setting:
 
     run_pair: RunPair
     options: registry.MeterOptions
+    deployed: DeployedPair | None = None
+    eager: nn.Module | None = None
 
 
 def measure(
@@ -56,6 +62,7 @@ def measure(
     *,
     meters: Sequence[str] = DEFAULT_METERS,
     options: registry.MeterOptions | None = None,
+    eager: nn.Module | None = None,
 ) -> Record:
     """Measure a case beside its twin, each meter in a pass of its own.
 
@@ -65,18 +72,28 @@ def measure(
         provenance: more of it, for the record.
         meters: names in PASSES; raises GnnperfError for others.
         options: how meters look; the GPUs in use are the model's.
+        eager: the twin as its user would write it in PyG, for the `eager_ratio` of a case that is
+            deployed.
 
-    Raises NotFiniteError, before anything is measured, where case or twin holds or gives NaN.
+    Raises NotFiniteError, before anything is measured, where case or twin holds or gives NaN, and
+    DeployError for a deployment that cannot be had, or that breaks its promise.
     """
     unknown = [name for name in meters if name not in PASSES]
     if unknown:
         raise GnnperfError(f"unknown meters {unknown}; there are {', '.join(PASSES)}")
+    if COVERED not in compressed.readings:
+        # Not made by a recipe.
+        compressed = proven(borne_out(with_plain_models(compressed)))
     require_finite(compressed)
     twin = compressed.twin
+    deployed = DeployedPair.of(compressed) if compressed.deployment else None
     setting = Setting(
-        run_pair, replace(options or registry.MeterOptions(), gpus=gpus_of(_device(twin)))
+        run_pair,
+        replace(options or registry.MeterOptions(), gpus=gpus_of(_device(twin))),
+        deployed,
+        eager,
     )
-    readings: Readings = {}
+    readings: Readings = {} if deployed is None else deployed.checked(compressed)
     for name in dict.fromkeys(meters):
         readings.update(PASSES[name](compressed, setting))
     readings.update(compressed.readings)
@@ -97,6 +114,7 @@ def measure(
         dataset=twin.data["dataset"],
         source=twin.data["source"],
         higher_is_better=headline(twin).higher_is_better,
+        uncovered=compressed.uncovered,
         steps=tuple(map(_step_record, compressed.steps)),
     )
 
@@ -123,9 +141,10 @@ def score_readings(compressed: Compressed) -> dict[str, Reading]:
     return {name: compressed.readings.get(name, reading) for name, reading in readings.items()}
 
 
-def _scores(compressed: Compressed) -> dict[str, Reading]:
+def _scores(compressed: Compressed, deployed: DeployedPair | None = None) -> dict[str, Reading]:
     twin = compressed.twin
-    mine = evaluate(compressed.model, twin.task, twin.parts.test)
+    model = compressed.model if deployed is None else deployed.case
+    mine = evaluate(model, twin.task, twin.parts.test)
     dense = twin.test_scores()
     metric, source = headline(twin), "test part"
     drop = metric.worse_by(dense[metric.name], mine[metric.name])
@@ -218,6 +237,12 @@ def latency_readings(compressed: Compressed, run_pair: RunPair) -> dict[str, Rea
     return readings if switched_off else {**readings, **simulated_readings(compressed)}
 
 
+def _latency(compressed: Compressed, setting: Setting) -> Readings:
+    if setting.deployed is not None:
+        return setting.deployed.ratios(compressed, setting.run_pair, setting.eager)
+    return latency_readings(compressed, setting.run_pair)
+
+
 def simulated_readings(compressed: Compressed) -> Readings:
     """Time of a model that only simulates what is shipped, beside the twin's; else nothing."""
     if compressed.deployed is None:
@@ -235,7 +260,7 @@ def simulated_readings(compressed: Compressed) -> Readings:
 
 def meter_readings(kind: str, compressed: Compressed, setting: Setting) -> Readings:
     """One kind of meter on one inference over the test part, then on the twin's."""
-    return beside(registry.meters(kind, setting.options), *_both(compressed))
+    return beside(registry.meters(kind, setting.options), *_both(compressed, setting.deployed))
 
 
 def memory_readings(compressed: Compressed, setting: Setting) -> Readings:
@@ -259,7 +284,11 @@ def memory_readings(compressed: Compressed, setting: Setting) -> Readings:
         }
 
 
-def _both(compressed: Compressed) -> tuple[Inference, Inference]:
+def _both(
+    compressed: Compressed, deployed: DeployedPair | None
+) -> tuple[Callable[[], None], Callable[[], None]]:
+    if deployed is not None:
+        return deployed.calls
     parts = compressed.twin.parts
     mine, twin = inference(compressed.shipped, parts), inference(compressed.twin.model, parts)
     return replace(mine, synchronized=True), replace(twin, synchronized=True)
@@ -314,7 +343,9 @@ class LoadAndInfer:
 
     def _load(self, state: dict[str, Tensor]) -> None:
         # Masks are no part of what is stored; everything stored must find its place.
+        tied = ties(self.model)
         found = self.model.load_state_dict(state, strict=False, assign=True)
+        tie(self.model, tied)
         if found.unexpected_keys:
             raise GnnperfError(f"the model has no place for {found.unexpected_keys}")
 
@@ -329,9 +360,9 @@ def _read_dense(path: Path) -> dict[str, Any]:
 
 
 PASSES: dict[str, Callable[[Compressed, Setting], Readings]] = {
-    "scores": lambda compressed, setting: _scores(compressed),
+    "scores": lambda compressed, setting: _scores(compressed, setting.deployed),
     "size": lambda compressed, setting: size_readings(compressed),
-    "latency": lambda compressed, setting: latency_readings(compressed, setting.run_pair),
+    "latency": lambda compressed, setting: _latency(compressed, setting),
     **{kind: partial(meter_readings, kind) for kind in registry.METERS},
     "memory": memory_readings,
 }

@@ -21,6 +21,7 @@ from gnnperf.compression.quantization.sites import (
     LINEARS,
     quantizable,
     replace_module,
+    require_float32,
     weight_coverage,
 )
 from gnnperf.training import seeded
@@ -44,16 +45,21 @@ def quantized(
         protection: which nodes convolutions spare in training; becomes part of the copy.
 
     Masks of a pruned model go along. Raises RecipeError when there is no linear layer but the
-    first.
+    first, and for another dtype.
     """
+    require_float32(model)
     model = deepcopy(model)
     masks = masks_with_linears(model)
     model = without_idle_biases(with_linears(model))
     parts = quantizable(model, batch)
     coverage = weight_coverage(parts)
     quantizer = partial(FakeQuantize, settings)
+    kernels: dict[int, FakeQuantize] = {}
     for part in parts.values():
-        replace_module(model, part, QuantizedLinear(part, quantizer))
+        layer = QuantizedLinear(part, quantizer)
+        # A tied weight has one range, and so one set of codes.
+        layer.kernel = kernels.setdefault(id(layer.weight), layer.kernel)
+        replace_module(model, part, layer)
     quantize_convolutions(model, quantizer, protection)
     if protection is not None:
         model.add_module("protection", protection)

@@ -190,4 +190,5 @@ def united(older: Record, newer: Record) -> Record:
         readings=readings,
         layers=newer.layers or older.layers,
         coverage=newer.coverage or older.coverage,
+        uncovered=newer.uncovered if newer.coverage else older.uncovered,
     )

@@ -1,4 +1,4 @@
-"""What a state must cost at least if its elements are taken for independent."""
+"""What a state would cost if its elements were independent of each other and their places."""
 
 from collections.abc import Mapping
 
@@ -10,8 +10,10 @@ from gnnperf.codec.state import Value, collect
 EXPONENT_BITS = {"f16": 5, "bf16": 8, "f32": 8, "f64": 11}
 
 
-def entropy_floor_bytes(state: Mapping[str, Value]) -> float:
-    """Bytes: for each storage n H(d) + nnz (H(exponent) + sign and mantissa bits), d = nnz / n.
+def order0_estimate_bytes(state: Mapping[str, Value]) -> float:
+    """An order-0 estimate, and no floor: files go below it where values depend on their places.
+
+    Bytes: for each storage n H(d) + nnz (H(exponent) + sign and mantissa bits), d = nnz / n.
 
     For float32 the last term is 24 bits. Other lanes (integers, bool, codes) count n H(value).
     A storage that tensors share counts once. Names, shapes and headers count nothing.
