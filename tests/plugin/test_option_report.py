@@ -2,15 +2,15 @@
 
 import pytest
 
-pytest.importorskip("matplotlib")
+# Before a run inside this process imports them, and forgets them again.
+for _name in ("matplotlib.figure", "matplotlib.backends.backend_svg", "jinja2"):
+    pytest.importorskip(_name)
+from gnnperf.reports.study import rendering  # noqa: E402, F401
 
 PROJECT = """
 import pytest
 from gnnperf.plugin.tables import RECORDS
 from gnnperf.records import Record, measured
-from gnnperf.reports.study import page
-
-page.pictures = lambda evidence: []
 
 def test_a_case(pytestconfig):
     readings = {"accuracy": measured(0.88, "fraction", "test")}
@@ -18,6 +18,11 @@ def test_a_case(pytestconfig):
                     "cora_node", "real")
     pytestconfig.stash[RECORDS]["a"] = record
 """
+
+
+@pytest.fixture(autouse=True)
+def without_figures(monkeypatch):
+    monkeypatch.setattr("gnnperf.reports.study.page.pictures", lambda evidence: [])
 
 
 def test_the_page_is_written_at_the_end(pytester):
