@@ -68,7 +68,8 @@ def test_reduced_numbers(case, deployment, trained, latency, closing_row):
         workload=base.workload,
         over_own=shown(own),
         over_pyg=shown(eager),
-        promised=f"{OWN[deployment][case.workload]}, {EAGER.get(deployment, {}).get(case.workload, '-')}",
+        promised_own=OWN[deployment][case.workload],
+        promised_pyg=EAGER.get(deployment, {}).get(case.workload, "-"),
         agreement=f"{found.classes:.4f}",
         drop=f"{drop:.4f}",
         bytes=deployed.deployed_bytes,
@@ -140,7 +141,9 @@ def test_spmm_over_torch(dtype, nodes, edges, latency, closing_row):
     """Bias, ReLU and rounding with it, over embedding_bag and the same one after another."""
     generator = torch.Generator().manual_seed(0)
     row, column = torch.randint(nodes, (2, edges), generator=generator)
-    matrix = SparseMatrix.from_coo(row, column, torch.rand(edges, generator=generator), (nodes,) * 2)
+    matrix = SparseMatrix.from_coo(
+        row, column, torch.rand(edges, generator=generator), (nodes,) * 2
+    )
     ready, bias = Matrix.of(matrix), torch.zeros(64)
     x = torch.randn(nodes, 64, generator=generator)
     grid, kind = Grid8(0.1, 128), DTYPES[dtype]

@@ -131,7 +131,9 @@ def test_it_gives_what_the_model_gives(model, deployment, sparse, backend):
     net, batches = trained(model), batches_of(model, sparse=sparse)
     deployed = deploy(net, deployment, batches)
     assert_near(net, deployed, [*batches, *batches_of(model, [7])], NEAR[deployment])
-    assert any(phrase.startswith(f"kernels by {backend}") for phrase in deployed.done)
+    named = any(phrase.startswith(f"kernels by {backend}") for phrase in deployed.done)
+    # There are no zeros to skip.
+    assert named == (deployment != "sparse")
     assert deployed.deployed_bytes > 0
 
 
@@ -193,6 +195,7 @@ class TestSparse:
     def test_skipping_zeros_is_exact(self, model, backend):
         net, batches = pruned(model, 0.9), batches_of(model)
         deployed = deploy(net, "sparse", batches)
+        assert any(phrase.startswith(f"kernels by {backend}") for phrase in deployed.done)
         found = agreement(net, deployed, batches, EXACT)
         assert broken_promise(found, EXACT) is None
 
@@ -274,7 +277,7 @@ class TestIntegers:
 
     def test_fewer_bits_are_refused(self):
         simulated, batches = self.quantized("gin", bits=4)
-        with pytest.raises(DeployError, match="quantizers are of 4 bits.*quantize it to int8"):
+        with pytest.raises(DeployError, match=r"quantizers are of 4 bits.*quantize it to int8"):
             deploy(simulated, "int8", batches)
 
     def test_weights_take_a_quarter(self):
