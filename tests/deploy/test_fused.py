@@ -130,7 +130,7 @@ def assert_near(model, deployed, batches, limit):
 def test_it_gives_what_the_model_gives(model, deployment, sparse, backend):
     net, batches = trained(model), batches_of(model, sparse=sparse)
     deployed = deploy(net, deployment, batches)
-    assert_near(net, deployed, [*batches, *batches_of(model, [7])], NEAR[deployment])
+    assert_near(net, deployed, [*batches, *batches_of(model, [7], sparse=sparse)], NEAR[deployment])
     named = any(phrase.startswith(f"kernels by {backend}") for phrase in deployed.done)
     # There are no zeros to skip.
     assert named == (deployment != "sparse")
