@@ -67,4 +67,4 @@ def test_sensitivity_of_layers(case, trained, preset, closing_row):
 
 def alone(base, layer, sparsity):
     """The base with the smallest weights of one layer gone."""
-    return prune(base, lambda weights, share: layer_masks({layer: weights[layer]}, share), sparsity)
+    return prune(base, sparsity, lambda weights, share: layer_masks({layer: weights[layer]}, share))

@@ -1,13 +1,18 @@
-"""The registry of recipes: what can be done to a trained model, by its text `method@argument`."""
+"""The registry of methods, and recipes, chains of them such as `global@0.9+finetune+ptq@int8`."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from gnnperf.compression import Compressed, RecipeError, finetune
+from gnnperf.compression.chain import Kind, nonsense, then
+from gnnperf.compression.coverage import COVERED, proven
 from gnnperf.compression.l2 import parse_rate, regularize
+from gnnperf.compression.plain import with_plain_model
 from gnnperf.compression.pruning.gradual import prune_gradually
 from gnnperf.compression.pruning.lottery import lottery_ticket, parse_ticket
 from gnnperf.compression.pruning.magnitude import (
@@ -28,9 +33,11 @@ from gnnperf.compression.quantization.methods import (
     train_protected,
     train_quantized,
 )
+from gnnperf.compression.retraining import is_usable
+from gnnperf.deploy import DeployError, find_deployment
+from gnnperf.records import unavailable
 from gnnperf.training import Trained
-
-FINETUNE = "+finetune"
+from gnnperf.training.modules import copied
 
 
 @dataclass(frozen=True)
@@ -39,49 +46,72 @@ class Method:
 
     Attributes:
         about: one line for people, with the range of the argument.
-        parse: text after the @ -> argument; raises ValueError for what is out of range.
-        apply: (trained, argument) -> compressed; raises RecipeError. `compress` adds the recipe's
-            text to the result and to the error.
-        finetunes: whether `+finetune` may follow.
+        parse: text after the @ -> argument, whose `str` is its canonical text; raises ValueError
+            for what is out of range. None: it takes no argument, and its step is its name.
+        apply: (trained, argument) -> compressed; raises RecipeError. `trained.model` is what the
+            step before left, with its masks; it stays as it is. `compress` adds the recipe's text
+            to the result and to the error.
+        kind: what it does, which decides its place in a chain; see `gnnperf.compression.chain`.
     """
 
     about: str
-    parse: Callable[[str], Any]
+    parse: Callable[[str], Any] | None
     apply: Callable[[Trained, Any], Compressed]
-    finetunes: bool = True
+    kind: Kind = "prune"
+
+    @property
+    def trains(self) -> bool:
+        """Whether applying it takes a training, as far as its kind says."""
+        return self.kind in ("start", "train", "finetune", "quantize")
 
 
 def _pruning(masking: Masking) -> Callable[[Trained, float], Compressed]:
-    return lambda trained, sparsity: prune(trained, masking, sparsity)
+    return partial(prune, masking=masking)
+
+
+def _as_it_is(trained: Trained, argument: None) -> Compressed:
+    # Held against the tensors: only of what changed nothing it stands.
+    idle = unavailable("fraction", "the recipe", "it leaves the model as it is")
+    return Compressed(trained, copied(trained.model), {}, readings={COVERED: idle})
 
 
 METHODS: dict[str, Method] = {
+    "dense": Method("the model as it was trained", None, _as_it_is, "dense"),
+    "finetune": Method(
+        "training on, with what was removed held at zero, as in global@0.9+finetune",
+        None,
+        finetune,
+        "finetune",
+    ),
     "global": Method(
         "magnitude pruning over the whole model; sparsity in [0, 1)",
         parse_sparsity,
         _pruning(global_masks),
+        "prune",
     ),
     "layer": Method(
         "magnitude pruning in each parameter; sparsity in [0, 1)",
         parse_sparsity,
         _pruning(layer_masks),
+        "prune",
     ),
     "gradual": Method(
         "global magnitude pruning that grows over the epochs of fine-tuning; sparsity in [0, 1)",
         parse_sparsity,
         prune_gradually,
-        finetunes=False,
+        "train",
     ),
     "width": Method(
         "whole hidden channels removed, the model shrinks; share of each layer's in [0, 1)",
         parse_sparsity,
         narrow,
+        "prune",
     ),
     "l2": Method(
         "trained anew with this L2 weight decay; a finite rate from 0 on",
         parse_rate,
         regularize,
-        finetunes=False,
+        "start",
     ),
     "lottery": Method(
         "pruned, rewound and trained again; SPARSITY in [0, 1), and perhaps options, as in "
@@ -89,34 +119,62 @@ METHODS: dict[str, Method] = {
         "one control: random-mask or random-init)",
         parse_ticket,
         lottery_ticket,
-        finetunes=False,
+        "start",
     ),
     "ptq": Method(
         f"post-training quantization, calibration only; {ABOUT_ARGUMENT}",
         parse_configuration,
         quantize_after_training,
-        finetunes=False,
+        "quantize",
     ),
     "qat": Method(
         f"quantization-aware training; {ABOUT_TRAINING}",
         parse_training,
         train_quantized,
-        finetunes=False,
+        "quantize",
     ),
     "dq": Method(
         f"Degree-Quant: quantization-aware training that spares nodes; {ABOUT_TRAINING}",
         parse_training,
         train_protected,
-        finetunes=False,
+        "quantize",
     ),
     "a2q": Method(
         "aggregation-aware quantization; bits 2 to 8 of the weights, and of features to begin with",
         parse_bits,
         a2q,
-        finetunes=False,
+        "quantize",
     ),
 }
 """Every method; a new one is a module under compression/ and an entry here."""
+
+
+def register_method(name: str, method: Method) -> None:
+    """Add a method of one's own: `name@argument` is a step of recipes everywhere.
+
+    Raises RecipeError for a name that a recipe cannot hold, or that another method has.
+    """
+    if not re.fullmatch(_NAME, name):
+        raise RecipeError(
+            f"a method cannot be called {name!r}; take letters, digits, - and _, a letter first"
+        )
+    if METHODS.setdefault(name, method) is not method:
+        raise RecipeError(f"a method {name!r} is registered already; give it another name")
+
+
+_NAME = r"[A-Za-z][A-Za-z0-9_-]*"
+_NEXT_STEP = re.compile(r"\+(?=[A-Za-z])")
+"""A + in a number, as in 1e+06, begins no step."""
+
+
+@dataclass(frozen=True)
+class RecipeStep:
+    """One step of a recipe; `text` is its canonical spelling."""
+
+    text: str
+    name: str
+    method: Method
+    argument: Any
 
 
 @dataclass(frozen=True)
@@ -124,36 +182,61 @@ class Recipe:
     """A parsed recipe; `text` is its canonical spelling and its name in ids and records."""
 
     text: str
-    method: Method
-    argument: Any
-    finetuned: bool
+    steps: tuple[RecipeStep, ...]
+
+    @property
+    def argument(self) -> Any:
+        """The first step's: a pruning's sparsity."""
+        return self.steps[0].argument
 
     @property
     def trains(self) -> bool:
-        """Whether applying it takes a training: its own, or fine-tuning."""
-        return self.finetuned or not self.method.finetunes
+        """Whether applying it takes a training of its own."""
+        return any(step.method.trains for step in self.steps)
 
 
 def parse_recipe(text: str) -> Recipe:
-    """Read `method@argument[+finetune]`; raises RecipeError with the remedy."""
-    name, at, rest = text.partition("@")
-    argument_text, finetuned = rest.removesuffix(FINETUNE), rest.endswith(FINETUNE)
-    method = METHODS.get(name)
-    if method is None or not at:
-        known = ", ".join(f"{n}@..." for n in sorted(METHODS))
-        followed = ", ".join(n for n, m in sorted(METHODS.items()) if m.finetunes)
-        raise RecipeError(
-            f"unknown recipe {text!r}; there are {known}; {FINETUNE} may follow {followed}"
-        )
-    if finetuned and not method.finetunes:
-        raise RecipeError(f"recipe {text!r}: {name} trains by itself; leave {FINETUNE} out")
+    """Read `step+step...`, a step being `method@argument` or `method`.
+
+    Raises RecipeError with the remedy, also for a chain that makes no sense.
+    """
+    steps = tuple(_step(text, piece) for piece in _NEXT_STEP.split(text))
+    if why := nonsense([(step.text, step.method.kind) for step in steps]):
+        raise RecipeError(f"recipe {text!r}: {why}")
+    return Recipe("+".join(step.text for step in steps), steps)
+
+
+DEPLOY = "deploy="
+
+
+def _deploy(text: str, piece: str) -> RecipeStep:
+    name = piece.removeprefix(DEPLOY)
     try:
-        argument = method.parse(argument_text)
+        deployment = find_deployment(name)
+    except DeployError as error:
+        raise RecipeError(f"recipe {text!r}: {error}") from None
+    # `compress` only notes it: the model that is executed is the same.
+    return RecipeStep(piece, "deploy", Method(deployment.about, None, _as_it_is, "deploy"), name)
+
+
+def _step(text: str, piece: str) -> RecipeStep:
+    if piece.startswith(DEPLOY):
+        return _deploy(text, piece)
+    name, at, rest = piece.partition("@")
+    method = METHODS.get(name)
+    if method is None or bool(at) != (method.parse is not None):
+        known = ", ".join(n if m.parse is None else f"{n}@..." for n, m in sorted(METHODS.items()))
+        which = "" if piece == text else f"there is no step {piece!r}; "
+        raise RecipeError(f"unknown recipe {text!r}; {which}there are {known}, joined by +")
+    if method.parse is None:
+        return RecipeStep(name, name, method, None)
+    try:
+        argument = method.parse(rest)
     except ValueError:
         raise RecipeError(
-            f"recipe {text!r}: {argument_text!r} is no argument for {name} ({method.about})"
+            f"recipe {text!r}: {rest!r} is no argument for {name} ({method.about})"
         ) from None
-    return Recipe(f"{name}@{_spelt(argument)}" + FINETUNE * finetuned, method, argument, finetuned)
+    return RecipeStep(f"{name}@{_spelt(argument)}", name, method, argument)
 
 
 def _spelt(argument: Any) -> str:
@@ -166,12 +249,23 @@ def _spelt(argument: Any) -> str:
 def compress(trained: Trained, recipe: str) -> Compressed:
     """Apply a recipe to a copy of the trained model, which stays as it is.
 
-    Raises RecipeError for an unknown recipe, an argument out of range, or nothing to change.
+    Each step takes what the one before gave; the twin of all is the trained model. What a step says
+    that it changed is held against the tensors of the model that it gives back, and coverage is
+    counted on those of the last. Raises RecipeError for an unknown recipe, an argument out of
+    range, a chain that makes no sense, nothing to change, or a claim that is not borne out.
     """
     parsed = parse_recipe(recipe)
+    where = ""
     try:
-        compressed = parsed.method.apply(trained, parsed.argument)
+        trained = with_plain_model(trained)
+        compressed = Compressed(trained, trained.model, {})
+        for step in parsed.steps:
+            if step.method.kind == "deploy":
+                if is_usable(compressed.readings):
+                    compressed = replace(compressed, deployment=step.argument)
+                continue
+            where = "" if len(parsed.steps) == 1 else f"step {step.text}: "
+            compressed = then(compressed, step.text, step.method.apply, step.argument)
+        return proven(replace(compressed, recipe=parsed.text))
     except RecipeError as error:
-        raise RecipeError(f"recipe {parsed.text}: {error}") from error
-    compressed = replace(compressed, recipe=parsed.text)
-    return finetune(compressed) if parsed.finetuned else compressed
+        raise RecipeError(f"recipe {parsed.text}: {where}{error}") from error

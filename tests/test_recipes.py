@@ -1,3 +1,5 @@
+from copy import deepcopy
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +9,7 @@ from gnnperf.compression.compressed import Changed, Compressed
 from gnnperf.compression.pruning.magnitude import parse_sparsity
 from gnnperf.recipes import METHODS, Method, compress, parse_recipe
 
-SPARSE = sorted(n for n, m in METHODS.items() if m.parse is parse_sparsity and m.finetunes)
+SPARSE = sorted(n for n, m in METHODS.items() if m.parse is parse_sparsity and m.kind == "prune")
 
 
 @pytest.mark.parametrize(
@@ -19,6 +21,7 @@ SPARSE = sorted(n for n, m in METHODS.items() if m.parse is parse_sparsity and m
         ("global@.123456789", "global@0.123456789"),
         ("gradual@0.80", "gradual@0.8"),
         ("l2@1e-3", "l2@0.001"),
+        ("l2@1e6+global@0.50", "l2@1e+06+global@0.5"),
     ],
 )
 def test_canonical_spelling(text, canonical):
@@ -30,7 +33,8 @@ def test_canonical_spelling(text, canonical):
 def test_every_sparsity_survives_its_spelling(name, sparsity, finetuned):
     recipe = parse_recipe(f"{name}@{sparsity!r}" + "+finetune" * finetuned)
     again = parse_recipe(recipe.text)
-    assert (again.argument, again.finetuned) == (sparsity, finetuned)
+    assert again == recipe
+    assert (again.argument, len(again.steps)) == (sparsity, 1 + finetuned)
 
 
 @pytest.mark.parametrize("bad", ["1.2", "-0.1", "nan", "inf", "1", "", "half", "0.5+", "0,5"])
@@ -51,9 +55,9 @@ def test_a_method_knows_its_argument_alone_and_compress_adds_the_text(monkeypatc
     def halve(trained, argument):
         if argument != "0.50":
             raise RecipeError(f"{argument} halves nothing")
-        return Compressed(trained, trained.model, {"conv1.weight": Changed(1, 1)})
+        return Compressed(trained, deepcopy(trained.model), {"conv1.weight": Changed(0, 1)})
 
-    monkeypatch.setitem(METHODS, "halve", Method("halves", str, halve, finetunes=False))
+    monkeypatch.setitem(METHODS, "halve", Method("halves", str, halve))
     assert compress(spline_base, "halve@0.50").recipe == "halve@0.50"
     with pytest.raises(RecipeError, match=r"^recipe halve@0\.6: 0\.6 halves nothing$"):
         compress(spline_base, "halve@0.6")

@@ -1,24 +1,21 @@
-"""Training on after a recipe, with what it removed held at zero."""
+"""Training on after a step, with what was removed held at zero."""
 
 from __future__ import annotations
-
-from copy import deepcopy
-from dataclasses import replace
 
 from gnnperf.compression.compressed import Compressed
 from gnnperf.compression.masks import hold_masks
 from gnnperf.compression.retraining import training_readings
-from gnnperf.training import fit_cached
+from gnnperf.training import Trained, fit_cached
+from gnnperf.training.modules import copied
 
 
-def finetune(compressed: Compressed) -> Compressed:
+def finetune(trained: Trained, argument: None = None) -> Compressed:
     """Train a copy on with the workload's fine-tuning settings and the masks held.
 
     Never worse on validation than before: the starting weights compete with every epoch's.
     """
-    twin, model = compressed.twin, deepcopy(compressed.model)
+    model = copied(trained.model)
     report = fit_cached(
-        twin, model, twin.finetune, by=__name__, keep_start=True, after_step=hold_masks
+        trained, model, trained.finetune, by=__name__, keep_start=True, after_step=hold_masks
     )
-    readings = {**compressed.readings, **training_readings(twin, report)}
-    return replace(compressed, model=model, finetuned=report, readings=readings)
+    return Compressed(trained, model, {}, report, readings=training_readings(trained, report))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
+
+from gnnperf.training.modules import copied
 
 MASKS = "pruning_masks"
 """Name of the submodule that carries the masks; its buffers are no part of the deployed model."""
@@ -48,6 +50,33 @@ def masked_names(model: nn.Module) -> list[str]:
 def masks_of(model: nn.Module) -> dict[str, Tensor]:
     """The masks themselves, by the parameter's name; writing into them changes the model's."""
     return {name: getattr(model, MASKS).of(name) for name in masked_names(model)}
+
+
+def take_masks(model: nn.Module) -> dict[str, Tensor]:
+    """Take the masks off the model, and give them; empty for a model without."""
+    masks = masks_of(model)
+    model._modules.pop(MASKS, None)
+    return masks
+
+
+@torch.no_grad()
+def masks_after(
+    model: nn.Module, masks: Mapping[str, Tensor], change: Callable[[nn.Module], nn.Module]
+) -> dict[str, Tensor]:
+    """Masks for a model whose weights a change only cuts, joins or renames.
+
+    Args:
+        model: as the masks know it, without them; left as it is.
+        masks: by the parameter's name.
+        change: gives the changed model; made on a copy whose weights say whether they stay.
+    """
+    if not masks:
+        return {}
+    marked = copied(model)
+    for name, parameter in marked.named_parameters():
+        parameter.copy_(masks[name]) if name in masks else parameter.fill_(1.0)
+    stays = {name: p.detach() != 0 for name, p in change(marked).named_parameters()}
+    return {name: mask for name, mask in stays.items() if not bool(mask.all())}
 
 
 @torch.no_grad()

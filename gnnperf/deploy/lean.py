@@ -25,7 +25,8 @@ def lower(model: nn.Module, batches: Sequence[Data]) -> Deployed:
             plan = without_dead(form)
             return Deployed(Program(plan, batches[0]), plan.done)
         if isinstance(form, nn.Module):
-            return Deployed(form, [f"another {type(model).__name__}"])
+            said: Sequence[str] = getattr(form, "done", [f"{type(model).__name__} replaced"])
+            return Deployed(form, said)
         reason = f"a {type(model).__name__} is no whole model"
     except CannotLowerError as error:
         reason = str(error)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from gnnperf.compression import RecipeError
 from gnnperf.deploy import Deployed, DeployError, Deployment, Promise
 from gnnperf.deploy.registry import DEPLOYMENTS
 from gnnperf.meters.latency import Pair
@@ -99,6 +100,27 @@ def test_compiling_while_timed_is_an_error(case, monkeypatch):
     late = deploy_as(compress(case.twin, "global@0.5"), "late")
     with pytest.raises(DeployError, match="deploy=late compiled while it was timed"):
         measure(late, Pair.run, meters=["latency"])
+
+
+@pytest.mark.parametrize("recipe", ["dense+deploy=lean", "global@0.9+deploy=lean"])
+def test_a_recipe_ends_in_how_it_is_run(recipe, spline_base):
+    compressed = compress(spline_base, recipe)
+    assert compressed.recipe == recipe
+    assert compressed.deployment == "lean"
+    assert measure(compressed, briefly, meters=["scores"]).value("deployed_agreement") == 1.0
+
+
+@pytest.mark.parametrize(
+    ("recipe", "sentence"),
+    [
+        ("dense+deploy=lan", r"recipe 'dense\+deploy=lan': unknown deployment 'lan'; there are "),
+        ("deploy=lean", "begin with dense, or a method"),
+        ("dense+deploy=lean+global@0.5", "put it last"),
+    ],
+)
+def test_how_it_is_run_comes_last_and_is_known(recipe, sentence, spline_base):
+    with pytest.raises(RecipeError, match=sentence):
+        compress(spline_base, recipe)
 
 
 def test_an_unknown_deployment_is_refused(case):

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 import torch
 from torch import nn
 
-from gnnperf.compression.compressed import Compressed
+from gnnperf.compression.compressed import Compressed, Coverage, RecipeError
 from gnnperf.compression.masks import attach_masks, hold_masks, masks_of
 from gnnperf.compression.pruning.magnitude import (
     among_survivors,
     coverage_of,
     global_masks,
+    ranked,
+    require_more,
     require_removal,
     weights_to_prune,
 )
 from gnnperf.compression.retraining import training_readings
 from gnnperf.training import Trained, fit_cached
+from gnnperf.training.modules import copied
 
 RAMP = 2 / 3
 """Share of the epochs over which the sparsity grows; in the rest the masks are held."""
@@ -34,7 +35,7 @@ def cubic_sparsity(progress: float, final: float) -> float:
 class GradualPruning:
     """Holds the masks after each step, and renews them by one global ranking after each epoch.
 
-    A weight that went never comes back.
+    A weight that went never comes back, be it that a step before the training removed it.
     """
 
     def __init__(self, sparsity: float, ramp_epochs: int, steps_per_epoch: int) -> None:
@@ -53,7 +54,7 @@ class GradualPruning:
         magnitudes = {n: among_survivors(model.get_parameter(n), m) for n, m in masks.items()}
         sparsity = cubic_sparsity(epoch / self._ramp_epochs, self._sparsity)
         for name, mask in global_masks(magnitudes, sparsity).items():
-            masks[name].copy_(mask)
+            masks[name].logical_and_(mask)
         hold_masks(model)
 
 
@@ -63,11 +64,13 @@ def prune_gradually(trained: Trained, sparsity: float) -> Compressed:
     Only epochs at full sparsity compete for the best on validation. Raises RecipeError when no
     weight would go.
     """
-    weights = weights_to_prune(trained)
-    planned = coverage_of(global_masks(weights, sparsity))
+    weights, before = weights_to_prune(trained), masks_of(trained.model)
+    planned = coverage_of(global_masks(ranked(weights, before), sparsity))
     require_removal(trained, sparsity, planned)
-    model = deepcopy(trained.model)
-    attach_masks(model, {n: torch.ones_like(w, dtype=torch.bool) for n, w in weights.items()})
+    require_more(before, planned)
+    model = copied(trained.model)
+    whole = {n: torch.ones_like(w, dtype=torch.bool) for n, w in weights.items()}
+    attach_masks(model, {**whole, **before})
     settings = trained.finetune
     ramp = max(1, round(RAMP * settings.epochs))
     report = fit_cached(
@@ -79,10 +82,28 @@ def prune_gradually(trained: Trained, sparsity: float) -> Compressed:
         first_epoch=ramp,
         after_step=GradualPruning(sparsity, ramp, len(trained.parts.train)),
     )
+    coverage = coverage_of(masks_of(model))
+    if report.validation:
+        _require_full(coverage, planned, sparsity)
     return Compressed(
         trained,
         model,
-        coverage_of(masks_of(model)),
+        coverage,
         finetuned=report,
         readings=training_readings(trained, report, model),
     )
+
+
+def _require_full(coverage: Coverage, planned: Coverage, sparsity: float) -> None:
+    """Raise RecipeError where the weights that were kept are those from before full sparsity.
+
+    A workload's own fit may take fewer steps than its settings say, or keep an early epoch.
+    """
+    removed, meant = (sum(part.changed for part in c.values()) for c in (coverage, planned))
+    if removed < meant:
+        total = sum(part.total for part in planned.values())
+        raise RecipeError(
+            f"the training ended at sparsity {removed / total:.2g} instead of {sparsity:g}; let "
+            "the workload's own fit take all steps of its settings' epochs and keep the last "
+            f"weights, or choose global@{sparsity:g}+finetune"
+        )

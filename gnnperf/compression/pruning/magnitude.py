@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
+from torch_geometric.data import Data
 
 from gnnperf.compression.compressed import Changed, Compressed, Coverage, RecipeError
-from gnnperf.compression.masks import attach_masks
+from gnnperf.compression.masks import attach_masks, masks_of
+from gnnperf.compression.weights import a_batch, weight_names
 from gnnperf.training import Trained
+from gnnperf.training.modules import copied
 
 Masking = Callable[[Mapping[str, Tensor], float], dict[str, Tensor]]
 
 
-def prunable(model: nn.Module) -> dict[str, Tensor]:
-    """The parameters that pruning may thin out: floating point with two dimensions or more.
+def prunable(model: nn.Module, batch: Data | None = None) -> dict[str, Tensor]:
+    """The weights, which pruning may thin out; `weight_names` says which parameters they are.
 
-    Biases and normalisation vectors stay, whatever they are called.
+    Biases and normalisation vectors stay, whatever they are called. A batch shows what a name does
+    not.
     """
-    return {
-        name: parameter.detach()
-        for name, parameter in model.named_parameters()
-        if parameter.dim() >= 2 and parameter.is_floating_point()
-    }
+    return {name: model.get_parameter(name).detach() for name in weight_names(model, batch)}
 
 
 def keep_largest(weight: Tensor, sparsity: float) -> Tensor:
@@ -81,11 +80,11 @@ def parse_sparsity(text: str) -> float:
 
 def weights_to_prune(trained: Trained) -> dict[str, Tensor]:
     """The base's prunable parameters; raises RecipeError when it has none."""
-    weights = prunable(trained.model)
+    weights = prunable(trained.model, a_batch(trained.parts))
     if not weights:
         raise RecipeError(
-            f"the model of {trained.workload} has no prunable parameter "
-            "(floating point, two dimensions or more)"
+            f"the model of {trained.workload} has no prunable parameter (floating point, two "
+            "dimensions or more, and something is multiplied by it)"
         )
     return weights
 
@@ -105,14 +104,34 @@ def require_removal(trained: Trained, sparsity: float, coverage: Coverage) -> No
         )
 
 
-def prune(trained: Trained, masking: Masking, sparsity: float) -> Compressed:
+def ranked(weights: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Magnitudes to rank, in which what masks leave out comes last."""
+    return {n: among_survivors(w, masks[n]) if n in masks else w for n, w in weights.items()}
+
+
+def require_more(before: Mapping[str, Tensor], coverage: Coverage) -> None:
+    """Raise RecipeError where masks from before leave out as much already."""
+    gone = sum(part.changed for part in coverage_of(before).values())
+    if gone and sum(part.changed for part in coverage.values()) <= gone:
+        total = sum(part.total for part in coverage.values())
+        raise RecipeError(
+            f"{gone} of {total} weights are removed already, and no more would go; raise the "
+            "sparsity, or leave the step out"
+        )
+
+
+def prune(trained: Trained, sparsity: float, masking: Masking = global_masks) -> Compressed:
     """Mask a copy of the trained model; raises RecipeError when no weight would go.
 
-    Sparsity 0 is the control: masks on everything that is prunable, nothing removed.
+    Sparsity 0 is the control: masks on everything that is prunable, nothing removed. What is masked
+    already counts as removed, and stays so.
     """
-    masks = masking(weights_to_prune(trained), sparsity)
+    weights, before = weights_to_prune(trained), masks_of(trained.model)
+    masks = masking(ranked(weights, before), sparsity)
+    masks = {name: mask & before.get(name, mask) for name, mask in masks.items()}
     coverage = coverage_of(masks)
+    require_more(before, coverage)
     require_removal(trained, sparsity, coverage)
-    model = deepcopy(trained.model)
+    model = copied(trained.model)
     attach_masks(model, masks)
     return Compressed(trained, model, coverage)

@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from gnnperf.compression.compressed import Changed, Compressed, RecipeError
+from gnnperf.compression.masks import attach_masks, take_masks
 from gnnperf.compression.pruning.channels.groups import Channels, declared, found, tensors_of
 from gnnperf.compression.pruning.channels.guard import disagreement, one_line
 from gnnperf.compression.pruning.channels.shrink import masked, shrunk, staying
 from gnnperf.compression.pruning.channels.trace import Traced, traced
 from gnnperf.models.channels import Group
 from gnnperf.training import Parts, Trained
+from gnnperf.training.modules import copied
 
 _REMEDY = "name its channels in a method channel_groups(), as in gnnperf.models.channels"
 
@@ -30,10 +32,14 @@ def narrow(trained: Trained, sparsity: float) -> Compressed:
     A channel counts as much as the L2 norm of all weights that write or read it. Raises
     RecipeError where `narrowed` does, in its words.
     """
+    whole = copied(trained.model)
+    masks = take_masks(whole)
     try:
-        model = narrowed(trained.model, sparsity, *_batches(trained.parts))
+        model = narrowed(whole, sparsity, *_batches(trained.parts))
     except RecipeError as error:
         raise RecipeError(f"{trained.workload}: {error}") from None
+    if masks:
+        attach_masks(model, {name: model.get_parameter(name).detach() != 0 for name in masks})
     small = tensors_of(model)
     coverage = {
         name: Changed(parameter.numel() - small[name].numel(), parameter.numel())

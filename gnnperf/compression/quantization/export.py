@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from typing import Any
 
 import torch
@@ -12,11 +11,13 @@ from torch.nn import functional
 
 from gnnperf.codec import QuantizedTensor, State
 from gnnperf.compression.compressed import Deployed
+from gnnperf.compression.masks import take_masks
 from gnnperf.compression.quantization.errors import QuantizationError
 from gnnperf.compression.quantization.fake_quantize import FakeQuantize, FrozenQuantize
 from gnnperf.compression.quantization.linear import IntegerLinear, QuantizedLinear
 from gnnperf.compression.quantization.protection import Protection
 from gnnperf.compression.quantization.sites import replace_module
+from gnnperf.training.modules import copied
 
 
 class FoldedNorm(nn.Module):
@@ -62,20 +63,23 @@ class IntegerModel(Deployed):
     def state(self) -> State:
         """What is stored, under the model's own names: codes with scale and zero point."""
         state: State = dict(self.model.state_dict())
-        for name, layer in self._integer_layers():
-            state[f"{name}.weight"] = layer.stored_weight()
+        for name, first, layer in self._integer_layers():
             del state[f"{name}.scale"], state[f"{name}.zero_point"]
+            if name == first:
+                state[f"{name}.weight"] = layer.stored_weight()
+            else:
+                del state[f"{name}.weight"]
         return state
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over a stored state; raises QuantizationError for another model's or bit-width's."""
         plain = dict(state)
-        for name, layer in self._integer_layers():
-            codes = plain.pop(f"{name}.weight", None)
+        for name, first, layer in self._integer_layers():
+            codes = state.get(f"{first}.weight")
             if not isinstance(codes, QuantizedTensor) or codes.bits != layer.bits:
                 found = f"{codes.bits} bits" if isinstance(codes, QuantizedTensor) else "no codes"
                 raise QuantizationError(
-                    f"the stored model has {found} at {name}.weight and this one {layer.bits} "
+                    f"the stored model has {found} at {first}.weight and this one {layer.bits} "
                     "bits; load it into a model that was quantized alike"
                 )
             plain[f"{name}.weight"] = codes.values
@@ -86,10 +90,12 @@ class IntegerModel(Deployed):
             reason = " ".join(str(error).split())
             raise QuantizationError(f"the stored state is another model's: {reason}") from None
 
-    def _integer_layers(self) -> Iterator[tuple[str, IntegerLinear]]:
+    def _integer_layers(self) -> Iterator[tuple[str, str, IntegerLinear]]:
+        """Name, name of the first with the same codes, and layer."""
+        tied: dict[int, str] = {}
         for name, part in self.model.named_modules():
             if isinstance(part, IntegerLinear):
-                yield name, part
+                yield name, tied.setdefault(id(part.weight), name), part
 
 
 def export(model: nn.Module) -> IntegerModel:
@@ -99,20 +105,24 @@ def export(model: nn.Module) -> IntegerModel:
     everything else computes as in the quantized model in eval mode: the outputs are the same.
     Raises QuantizationError for a model that is not quantized or has no ranges yet.
     """
-    copied = deepcopy(model).eval()
-    parts = list(copied.modules())
+    copy = copied(model).eval()
+    take_masks(copy)
+    parts = list(copy.modules())
     if not any(isinstance(part, QuantizedLinear) for part in parts):
         raise QuantizationError(
             f"the {type(model).__name__} has no quantized layer; quantize it before it is exported"
         )
+    tied: dict[int, IntegerLinear] = {}
     for part in parts:
         if isinstance(part, QuantizedLinear):
-            replace_module(copied, part, part.integer())
-    for part in list(copied.modules()):
+            layer = part.integer()
+            layer.tie(tied.setdefault(id(part.weight), layer))
+            replace_module(copy, part, layer)
+    for part in list(copy.modules()):
         if isinstance(part, FakeQuantize):
-            replace_module(copied, part, FrozenQuantize(part))
+            replace_module(copy, part, FrozenQuantize(part))
         elif isinstance(part, nn.BatchNorm1d) and part.running_mean is not None:
-            replace_module(copied, part, FoldedNorm(part))
+            replace_module(copy, part, FoldedNorm(part))
         elif isinstance(part, Protection):
             part.spared = None
-    return IntegerModel(copied.requires_grad_(False)).eval()
+    return IntegerModel(copy.requires_grad_(False)).eval()

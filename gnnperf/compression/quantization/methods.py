@@ -11,6 +11,7 @@ from torch import nn
 from torch_geometric.data import Data
 
 from gnnperf.compression.compressed import Compressed, Coverage
+from gnnperf.compression.masks import hold_masks
 from gnnperf.compression.quantization.agreement import agreement_readings
 from gnnperf.compression.quantization.export import export
 from gnnperf.compression.quantization.fake_quantize import QuantizerSettings
@@ -108,6 +109,7 @@ def train_quantized(
         training_settings(trained, configuration.bits),
         by=__name__,
         keep_start=not configuration.trained,
+        after_step=hold_masks,
     )
     return _compressed(trained, model, coverage, report)
 

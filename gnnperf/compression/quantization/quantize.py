@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from functools import partial
 from itertools import pairwise
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from gnnperf.compression.compressed import Coverage, RecipeError
+from gnnperf.compression.masks import attach_masks, masks_after, take_masks
 from gnnperf.compression.quantization.convolution import quantize_convolutions
 from gnnperf.compression.quantization.fake_quantize import FakeQuantize, QuantizerSettings
 from gnnperf.compression.quantization.linear import QuantizedLinear
@@ -20,9 +20,11 @@ from gnnperf.compression.quantization.sites import (
     LINEARS,
     quantizable,
     replace_module,
+    require_float32,
     weight_coverage,
 )
 from gnnperf.training import seeded
+from gnnperf.training.modules import copied
 
 
 def quantized(
@@ -42,20 +44,35 @@ def quantized(
         settings: of every quantizer.
         protection: which nodes convolutions spare in training; becomes part of the copy.
 
-    Raises RecipeError when there is no linear layer but the first.
+    Masks of a pruned model go along. Raises RecipeError when there is no linear layer but the
+    first, and for another dtype.
     """
-    model = without_idle_biases(with_linears(deepcopy(model)))
+    require_float32(model)
+    model = copied(model)
+    masks = masks_with_linears(model)
+    model = without_idle_biases(with_linears(model))
     parts = quantizable(model, batch)
     coverage = weight_coverage(parts)
     quantizer = partial(FakeQuantize, settings)
+    kernels: dict[int, FakeQuantize] = {}
     for part in parts.values():
-        replace_module(model, part, QuantizedLinear(part, quantizer))
+        layer = QuantizedLinear(part, quantizer)
+        # A tied weight has one range, and so one set of codes.
+        layer.kernel = kernels.setdefault(id(layer.weight), layer.kernel)
+        replace_module(model, part, layer)
     quantize_convolutions(model, quantizer, protection)
     if protection is not None:
         model.add_module("protection", protection)
         model.register_forward_pre_hook(protection)
+    if masks:
+        attach_masks(model, masks)
     device = next(model.parameters()).device
     return model.to(device), coverage
+
+
+def masks_with_linears(model: nn.Module) -> dict[str, Tensor]:
+    """The masks that `with_linears` makes of a pruned model's; they are taken off the model."""
+    return masks_after(model, take_masks(model), with_linears)
 
 
 def with_linears(model: nn.Module) -> nn.Module:

@@ -208,7 +208,7 @@ def test_bits_out_of_range_are_refused(bad):
 
 
 def test_it_trains_by_itself():
-    with pytest.raises(RecipeError, match=r"a2q trains by itself; leave \+finetune out"):
+    with pytest.raises(RecipeError, match=r"a2q@4 quantizes, and training comes before"):
         parse_recipe("a2q@4+finetune")
 
 
