@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from gnnperf.compression import Compressed, RecipeError, finetune
-from gnnperf.compression.chain import Kind, nonsense, then
+from gnnperf.compression.chain import Kind, Link, deployed_as, nonsense, then
 from gnnperf.compression.l2 import parse_rate, regularize
 from gnnperf.compression.pruning.gradual import prune_gradually
 from gnnperf.compression.pruning.lottery import lottery_ticket, parse_ticket
@@ -42,17 +42,31 @@ class Method:
     Attributes:
         about: one line for people, with the range of the argument.
         parse: text after the @ -> argument, whose `str` is its canonical text; raises ValueError
-            for what is out of range. None: it takes no argument, and its step is its name.
+            for what is out of range, or RecipeError with a sentence of its own. None: it takes no
+            argument, and its step is its name.
         apply: (trained, argument) -> compressed; raises RecipeError. `trained.model` is what the
             step before left, with its masks; it stays as it is. `compress` adds the recipe's text
             to the result and to the error.
         kind: what it does, which decides its place in a chain; see `gnnperf.compression.chain`.
+        needs: names of methods of which one has to stand before it; empty: none has to.
+        followed_by: names of methods that may come right after it; None: all that its kind allows.
     """
 
     about: str
     parse: Callable[[str], Any] | None
     apply: Callable[[Trained, Any], Compressed]
     kind: Kind = "prune"
+    needs: Sequence[str] = ()
+    followed_by: Sequence[str] | None = None
+
+    @property
+    def joint(self) -> str:
+        """What stands between name and argument."""
+        return "=" if self.kind == "deploy" else "@"
+
+    def pattern(self, name: str) -> str:
+        """How its steps look in lists of them."""
+        return name if self.parse is None else f"{name}{self.joint}..."
 
     @property
     def trains(self) -> bool:
@@ -66,6 +80,17 @@ def _pruning(masking: Masking) -> Callable[[Trained, float], Compressed]:
 
 def _as_it_is(trained: Trained, argument: None) -> Compressed:
     return Compressed(trained, deepcopy(trained.model), {})
+
+
+DEPLOYMENTS: Mapping[str, object] = {}
+"""What `+deploy=NAME` may name."""
+
+
+def _deployment(name: str) -> str:
+    if name not in DEPLOYMENTS:
+        known = ", ".join(sorted(DEPLOYMENTS)) or "none"
+        raise RecipeError(f"unknown deployment {name!r}; there are {known}")
+    return name
 
 
 METHODS: dict[str, Method] = {
@@ -138,6 +163,12 @@ METHODS: dict[str, Method] = {
         a2q,
         "quantize",
     ),
+    "deploy": Method(
+        "how the model is executed, by a deployment's name; the last step",
+        _deployment,
+        _as_it_is,
+        "deploy",
+    ),
 }
 """Every method; a new one is a module under compression/ and an entry here."""
 
@@ -156,6 +187,7 @@ def register_method(name: str, method: Method) -> None:
 
 
 _NAME = r"[A-Za-z][A-Za-z0-9_-]*"
+_PIECE = re.compile(rf"({_NAME})(?:([@=])(.*))?", re.DOTALL)
 _NEXT_STEP = re.compile(r"\+(?=[A-Za-z])")
 """A + in a number, as in 1e+06, begins no step."""
 
@@ -168,6 +200,12 @@ class RecipeStep:
     name: str
     method: Method
     argument: Any
+
+    @property
+    def link(self) -> Link:
+        """What decides its place in a chain."""
+        method = self.method
+        return Link(self.text, self.name, method.kind, method.needs, method.followed_by)
 
 
 @dataclass(frozen=True)
@@ -194,27 +232,30 @@ def parse_recipe(text: str) -> Recipe:
     Raises RecipeError with the remedy, also for a chain that makes no sense.
     """
     steps = tuple(_step(text, piece) for piece in _NEXT_STEP.split(text))
-    if why := nonsense([(step.text, step.method.kind) for step in steps]):
+    if why := nonsense([step.link for step in steps]):
         raise RecipeError(f"recipe {text!r}: {why}")
     return Recipe("+".join(step.text for step in steps), steps)
 
 
 def _step(text: str, piece: str) -> RecipeStep:
-    name, at, rest = piece.partition("@")
+    match = _PIECE.fullmatch(piece)
+    name, joint, rest = match.groups() if match else ("", None, None)
     method = METHODS.get(name)
-    if method is None or bool(at) != (method.parse is not None):
-        known = ", ".join(n if m.parse is None else f"{n}@..." for n, m in sorted(METHODS.items()))
+    if method is None or joint != (None if method.parse is None else method.joint):
+        known = ", ".join(m.pattern(n) for n, m in sorted(METHODS.items()))
         which = "" if piece == text else f"there is no step {piece!r}; "
         raise RecipeError(f"unknown recipe {text!r}; {which}there are {known}, joined by +")
     if method.parse is None:
         return RecipeStep(name, name, method, None)
     try:
-        argument = method.parse(rest)
+        argument = method.parse(rest or "")
+    except RecipeError as error:
+        raise RecipeError(f"recipe {text!r}: {error}") from None
     except ValueError:
         raise RecipeError(
             f"recipe {text!r}: {rest!r} is no argument for {name} ({method.about})"
         ) from None
-    return RecipeStep(f"{name}@{_spelt(argument)}", name, method, argument)
+    return RecipeStep(f"{name}{joint}{_spelt(argument)}", name, method, argument)
 
 
 def _spelt(argument: Any) -> str:
@@ -235,7 +276,10 @@ def compress(trained: Trained, recipe: str) -> Compressed:
     compressed = Compressed(trained, trained.model, {})
     for step in parsed.steps:
         try:
-            compressed = then(compressed, step.text, step.method.apply, step.argument)
+            if step.method.kind == "deploy":
+                compressed = deployed_as(compressed, step.text, step.argument)
+            else:
+                compressed = then(compressed, step.text, step.method.apply, step.argument)
         except RecipeError as error:
             where = "" if len(parsed.steps) == 1 else f"step {step.text}: "
             raise RecipeError(f"recipe {parsed.text}: {where}{error}") from error

@@ -42,7 +42,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _list(options: argparse.Namespace) -> None:
     print("workloads:", *sorted(WORKLOADS), sep="\n  ")
-    print("recipes:", *(f"{n}@...: {m.about}" for n, m in sorted(METHODS.items())), sep="\n  ")
+    steps = (f"{m.pattern(n)}: {m.about}" for n, m in sorted(METHODS.items()))
+    print("recipes, steps joined by +:", *steps, sep="\n  ")
 
 
 def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

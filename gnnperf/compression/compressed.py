@@ -79,6 +79,7 @@ class Compressed:
         start: what it means that training kept the weights it began with, `calibration sufficed`.
         recipe: its text, which `gnnperf.recipes.compress` fills in, as it does `steps`.
         steps: what each step of the recipe did, in their order.
+        deployment: how it is run, a name in `gnnperf.deploy.DEPLOYMENTS`; empty: as it is.
     """
 
     twin: Trained
@@ -90,6 +91,7 @@ class Compressed:
     start: str = "start"
     recipe: str = ""
     steps: tuple[Step, ...] = ()
+    deployment: str = ""
 
     @property
     def kept(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
@@ -47,13 +48,17 @@ def quantized(
     first.
     """
     model = deepcopy(model)
-    masks = masks_with_linears(model)
-    model = without_idle_biases(with_linears(model))
+    masks = masks_after(model, take_masks(model), _with_linears_alone)
+    model = _with_linears_alone(model)
     parts = quantizable(model, batch)
     coverage = weight_coverage(parts)
     quantizer = partial(FakeQuantize, settings)
-    for part in parts.values():
-        replace_module(model, part, QuantizedLinear(part, quantizer))
+    for name, part in parts.items():
+        layer = QuantizedLinear(part, quantizer)
+        if f"{name}.weight" in masks:
+            # Percentiles of a weight that is mostly zero would cut off a good part of the rest.
+            layer.kernel = FakeQuantize(replace(settings, range="mom"))
+        replace_module(model, part, layer)
     quantize_convolutions(model, quantizer, protection)
     if protection is not None:
         model.add_module("protection", protection)
@@ -62,6 +67,10 @@ def quantized(
         attach_masks(model, masks)
     device = next(model.parameters()).device
     return model.to(device), coverage
+
+
+def _with_linears_alone(model: nn.Module) -> nn.Module:
+    return without_idle_biases(with_linears(model))
 
 
 def masks_with_linears(model: nn.Module) -> dict[str, Tensor]:
