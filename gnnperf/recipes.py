@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from gnnperf.compression import Compressed, RecipeError, finetune
-from gnnperf.compression.chain import Kind, Link, deployed_as, nonsense, then
+from gnnperf.compression.chain import Kind, Link, deployed_as, nonsense, taken
 from gnnperf.compression.l2 import parse_rate, regularize
+from gnnperf.compression.plain import with_plain_model
 from gnnperf.compression.pruning.gradual import prune_gradually
 from gnnperf.compression.pruning.lottery import lottery_ticket, parse_ticket
 from gnnperf.compression.pruning.magnitude import (
@@ -268,19 +269,24 @@ def _spelt(argument: Any) -> str:
 def compress(trained: Trained, recipe: str) -> Compressed:
     """Apply a recipe to a copy of the trained model, which stays as it is.
 
-    Each step takes what the one before gave; the twin of all is the trained model. Raises
-    RecipeError for an unknown recipe, an argument out of range, a chain that makes no sense, or
-    nothing to change.
+    Each step takes what the one before gave; the twin of all is the trained model. What a method
+    says that it changed is held against the tensors of the model that it gives back. Raises
+    RecipeError for an unknown recipe, an argument out of range, a chain that makes no sense,
+    nothing to change, or a claim that the tensors do not bear out.
     """
     parsed = parse_recipe(recipe)
-    compressed = Compressed(trained, trained.model, {})
+    try:
+        compressed = Compressed(with_plain_model(trained), trained.model, recipe=parsed.text)
+    except RecipeError as error:
+        raise RecipeError(f"recipe {parsed.text}: {error}") from error
     for step in parsed.steps:
+        method = step.method
         try:
-            if step.method.kind == "deploy":
+            if method.kind == "deploy":
                 compressed = deployed_as(compressed, step.text, step.argument)
             else:
-                compressed = then(compressed, step.text, step.method.apply, step.argument)
+                compressed = taken(compressed, step.text, method.kind, method.apply, step.argument)
         except RecipeError as error:
             where = "" if len(parsed.steps) == 1 else f"step {step.text}: "
             raise RecipeError(f"recipe {parsed.text}: {where}{error}") from error
-    return replace(compressed, recipe=parsed.text)
+    return compressed

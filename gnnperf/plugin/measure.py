@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gnnperf.errors import GnnperfError
+from gnnperf.plugin.limits import require_covered
 from gnnperf.plugin.results import from_store_or
 from gnnperf.plugin.rounds import latency_seconds, run_rounds
 from gnnperf.plugin.shared import RECORD, shown
@@ -190,6 +191,7 @@ def measure(
         _timer.extra_info["gnnperf"] = to_json(record)
         request.config.stash[RECORDS][request.node.nodeid] = record
         request.node.stash[RECORD] = record
+        require_covered(request.node, record)
         return record
 
     return measure_case

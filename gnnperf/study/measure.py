@@ -18,12 +18,15 @@ from torch_geometric.data import Data
 
 from gnnperf import codec
 from gnnperf.compression import Compressed, Deployed, Step, deployed_state
+from gnnperf.compression.coverage import COVERED, proven
+from gnnperf.compression.plain import with_plain_models
 from gnnperf.errors import GnnperfError
 from gnnperf.meters import registry
 from gnnperf.meters.base import Readings, beside
 from gnnperf.meters.cost import parameter_readings
 from gnnperf.meters.latency import DeviceClock, Pair, cuda_clock
 from gnnperf.meters.memory.heap import LoadHeapMeter
+from gnnperf.models.ties import tie, ties
 from gnnperf.records import Layer, Reading, Record, measured, unavailable
 from gnnperf.study.finite import require_finite
 from gnnperf.system.machine import describe_machine, git_commit, versions
@@ -71,6 +74,9 @@ def measure(
     unknown = [name for name in meters if name not in PASSES]
     if unknown:
         raise GnnperfError(f"unknown meters {unknown}; there are {', '.join(PASSES)}")
+    if COVERED not in compressed.readings:
+        # Not made by a recipe.
+        compressed = proven(with_plain_models(compressed))
     require_finite(compressed)
     twin = compressed.twin
     setting = Setting(
@@ -98,6 +104,7 @@ def measure(
         source=twin.data["source"],
         higher_is_better=headline(twin).higher_is_better,
         steps=tuple(map(_step_record, compressed.steps)),
+        uncovered=compressed.uncovered,
     )
 
 
@@ -314,7 +321,9 @@ class LoadAndInfer:
 
     def _load(self, state: dict[str, Tensor]) -> None:
         # Masks are no part of what is stored; everything stored must find its place.
+        tied = ties(self.model)
         found = self.model.load_state_dict(state, strict=False, assign=True)
+        tie(self.model, tied)
         if found.unexpected_keys:
             raise GnnperfError(f"the model has no place for {found.unexpected_keys}")
 

@@ -13,6 +13,7 @@ from gnnperf import codec
 from gnnperf.compression.finite import weights_fault
 from gnnperf.errors import GnnperfError
 from gnnperf.models.fields import Fields
+from gnnperf.models.ties import whole_state
 
 
 class WeightsError(GnnperfError):
@@ -48,8 +49,8 @@ def load_weights(model: nn.Module, path: Path | str) -> None:
     # A state saved from the module itself knows nothing of what wraps it.
     target = model.module if isinstance(model, Fields) else model
     try:
-        target.load_state_dict(state)
-    except (RuntimeError, TypeError, AttributeError) as error:
+        target.load_state_dict(whole_state(target, state))
+    except (RuntimeError, TypeError, ValueError, AttributeError, GnnperfError) as error:
         reason = " ".join(str(error).split())
         raise WeightsError(
             f"checkpoint {path} does not fit the workload's model: {reason}"

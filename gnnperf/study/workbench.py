@@ -19,6 +19,7 @@ from torch import nn
 from gnnperf.compression.finite import weights_fault
 from gnnperf.datasets import DataError, DataOptions, Dataset, DatasetSource, Mode
 from gnnperf.errors import GnnperfError
+from gnnperf.models.wrappers import folded, unwrapped
 from gnnperf.study.weights import load_weights, weights_digest
 from gnnperf.system import MOST_THREADS
 from gnnperf.system.files import FolderError, usable_path, writable_folder
@@ -163,6 +164,7 @@ class Workbench:
         # Another one than was trained, which may keep what it computed: the same from the cache.
         ready = start.fresh().eval()
         ready.load_state_dict(model.state_dict())
+        ready = folded(ready)
         dataset = start.dataset
         return Trained(
             workload=start.name,
@@ -191,7 +193,7 @@ class Workbench:
 
         def fresh(draw: int = seed) -> nn.Module:
             with seeded(draw):
-                return workload.model(dataset).to(device)
+                return unwrapped(workload.model(dataset)).to(device)
 
         def split() -> Parts:
             return workload.task.split([graph.to(device) for graph in dataset.graphs], seed)

@@ -63,20 +63,23 @@ class IntegerModel(Deployed):
     def state(self) -> State:
         """What is stored, under the model's own names: codes with scale and zero point."""
         state: State = dict(self.model.state_dict())
-        for name, layer in self._integer_layers():
-            state[f"{name}.weight"] = layer.stored_weight()
+        for name, first, layer in self._integer_layers():
             del state[f"{name}.scale"], state[f"{name}.zero_point"]
+            if name == first:
+                state[f"{name}.weight"] = layer.stored_weight()
+            else:
+                del state[f"{name}.weight"]
         return state
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over a stored state; raises QuantizationError for another model's or bit-width's."""
         plain = dict(state)
-        for name, layer in self._integer_layers():
-            codes = plain.pop(f"{name}.weight", None)
+        for name, first, layer in self._integer_layers():
+            codes = state.get(f"{first}.weight")
             if not isinstance(codes, QuantizedTensor) or codes.bits != layer.bits:
                 found = f"{codes.bits} bits" if isinstance(codes, QuantizedTensor) else "no codes"
                 raise QuantizationError(
-                    f"the stored model has {found} at {name}.weight and this one {layer.bits} "
+                    f"the stored model has {found} at {first}.weight and this one {layer.bits} "
                     "bits; load it into a model that was quantized alike"
                 )
             plain[f"{name}.weight"] = codes.values
@@ -87,10 +90,12 @@ class IntegerModel(Deployed):
             reason = " ".join(str(error).split())
             raise QuantizationError(f"the stored state is another model's: {reason}") from None
 
-    def _integer_layers(self) -> Iterator[tuple[str, IntegerLinear]]:
+    def _integer_layers(self) -> Iterator[tuple[str, str, IntegerLinear]]:
+        """Name, name of the first with the same codes, and layer."""
+        tied: dict[int, str] = {}
         for name, part in self.model.named_modules():
             if isinstance(part, IntegerLinear):
-                yield name, part
+                yield name, tied.setdefault(id(part.weight), name), part
 
 
 def export(model: nn.Module) -> IntegerModel:
@@ -107,9 +112,12 @@ def export(model: nn.Module) -> IntegerModel:
         raise QuantizationError(
             f"the {type(model).__name__} has no quantized layer; quantize it before it is exported"
         )
+    tied: dict[int, IntegerLinear] = {}
     for part in parts:
         if isinstance(part, QuantizedLinear):
-            replace_module(copied, part, part.integer())
+            layer = part.integer()
+            layer.tie(tied.setdefault(id(part.weight), layer))
+            replace_module(copied, part, layer)
     for part in list(copied.modules()):
         if isinstance(part, FakeQuantize):
             replace_module(copied, part, FrozenQuantize(part))

@@ -22,6 +22,7 @@ from gnnperf.compression.quantization.sites import (
     LINEARS,
     quantizable,
     replace_module,
+    require_float32,
     weight_coverage,
 )
 from gnnperf.training import seeded
@@ -45,19 +46,23 @@ def quantized(
         protection: which nodes convolutions spare in training; becomes part of the copy.
 
     Masks of a pruned model go along. Raises RecipeError when there is no linear layer but the
-    first.
+    first, and for another dtype.
     """
+    require_float32(model)
     model = deepcopy(model)
     masks = masks_after(model, take_masks(model), _with_linears_alone)
     model = _with_linears_alone(model)
     parts = quantizable(model, batch)
     coverage = weight_coverage(parts)
     quantizer = partial(FakeQuantize, settings)
+    kernels: dict[int, FakeQuantize] = {}
     for name, part in parts.items():
         layer = QuantizedLinear(part, quantizer)
         if f"{name}.weight" in masks:
             # Percentiles of a weight that is mostly zero would cut off a good part of the rest.
             layer.kernel = FakeQuantize(replace(settings, range="mom"))
+        # A tied weight has one range, and so one set of codes.
+        layer.kernel = kernels.setdefault(id(layer.weight), layer.kernel)
         replace_module(model, part, layer)
     quantize_convolutions(model, quantizer, protection)
     if protection is not None:

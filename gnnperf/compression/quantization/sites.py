@@ -21,6 +21,16 @@ def linears(model: nn.Module) -> dict[str, nn.Module]:
     return {name: part for name, part in model.named_modules() if isinstance(part, LINEARS)}
 
 
+def require_float32(model: nn.Module) -> None:
+    """Raise RecipeError for weights of another floating-point dtype: ranges and codes are of it."""
+    for name, parameter in model.named_parameters():
+        if parameter.is_floating_point() and parameter.dtype != torch.float32:
+            raise RecipeError(
+                f"{name} is {parameter.dtype}, and quantization computes in torch.float32; convert "
+                "model and graphs with .float() before"
+            )
+
+
 @contextmanager
 def watching(
     model: nn.Module, parts: Mapping[str, nn.Module], note: Callable[..., None]
@@ -83,7 +93,7 @@ def replace_module(model: nn.Module, part: nn.Module, other: nn.Module) -> None:
 def weight_coverage(parts: Mapping[str, nn.Module]) -> dict[str, Changed]:
     """Coverage of layers by name: every entry of their weights is quantized."""
     return {
-        f"{name}.weight": Changed(count, count)
+        f"{name}.weight": Changed(count, count, "quantized")
         for name, part in parts.items()
         for count in [part.get_parameter("weight").numel()]
     }
