@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 from gnnperf.compression import Compressed, RecipeError, finetune
 from gnnperf.compression.chain import Kind, Link, deployed_as, nonsense, taken
@@ -33,6 +33,7 @@ from gnnperf.compression.quantization.methods import (
     train_protected,
     train_quantized,
 )
+from gnnperf.system.sources import module_of
 from gnnperf.training import Trained
 
 
@@ -177,16 +178,27 @@ METHODS: dict[str, Method] = {
 def register_method(name: str, method: Method) -> None:
     """Add a method of one's own: `name@argument` is a step of recipes everywhere.
 
-    Raises RecipeError for a name that a recipe cannot hold, or that another method has.
+    Raises RecipeError for a name that a recipe cannot hold, or that another method has, for a kind
+    that there is not, and for what cannot be called.
     """
     if not re.fullmatch(_NAME, name):
         raise RecipeError(
             f"a method cannot be called {name!r}; take letters, digits, - and _, a letter first"
         )
+    if method.kind not in _OWN_KINDS:
+        raise RecipeError(
+            f"method {name!r} cannot be of kind {method.kind!r}; choose {', '.join(_OWN_KINDS)}"
+        )
+    if not callable(method.apply) or not (method.parse is None or callable(method.parse)):
+        raise RecipeError(
+            f"method {name!r} needs apply(trained, argument), and parse(text) or parse=None"
+        )
     if METHODS.setdefault(name, method) is not method:
         raise RecipeError(f"a method {name!r} is registered already; give it another name")
 
 
+_OWN_KINDS = tuple(kind for kind in get_args(Kind) if kind != "deploy")
+"""A deployment is registered elsewhere."""
 _NAME = r"[A-Za-z][A-Za-z0-9_-]*"
 _PIECE = re.compile(rf"({_NAME})(?:([@=])(.*))?", re.DOTALL)
 _NEXT_STEP = re.compile(r"\+(?=[A-Za-z])")
@@ -225,6 +237,16 @@ class Recipe:
     def trains(self) -> bool:
         """Whether applying it takes a training of its own."""
         return any(step.method.trains for step in self.steps)
+
+
+def own_methods(recipe: str) -> dict[str, Method]:
+    """The methods of a recipe that are not gnnperf's, by name; raises as `parse_recipe`."""
+    found = {step.name: step.method for step in parse_recipe(recipe).steps}
+    return {name: m for name, m in found.items() if not _is_ours(m.apply)}
+
+
+def _is_ours(part: Any) -> bool:
+    return module_of(part).partition(".")[0] == "gnnperf"
 
 
 def parse_recipe(text: str) -> Recipe:

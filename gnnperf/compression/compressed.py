@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -116,6 +117,16 @@ class Compressed:
     def shipped(self) -> nn.Module:
         """The module whose inference and file are measured."""
         return self.model if self.deployed is None else self.deployed
+
+    def save(self, path: str | os.PathLike[str]) -> int:
+        """Write the model for `gnnperf.load(path, MyNet(...))`, and give the file's bytes.
+
+        Without masks, and without pickled code; the outputs are the same bit for bit, which is
+        tried before anything is written. Raises GnnperfError for what cannot be described.
+        """
+        from gnnperf.compression.shipped import save
+
+        return save(self, path)
 
     def state(self) -> State:
         """What is stored and shipped."""
