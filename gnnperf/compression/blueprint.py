@@ -9,12 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
 from gnnperf.codec import State
 from gnnperf.compression.quantization.a2q.linear import IntegerFeatures
@@ -29,7 +26,7 @@ from gnnperf.compression.quantization.linear import IntegerLinear
 from gnnperf.compression.quantization.protection import Protection
 from gnnperf.compression.quantization.quantize import with_linears
 from gnnperf.errors import GnnperfError
-from gnnperf.models.ties import tie, ties
+from gnnperf.models.ties import ties
 
 PARTS: dict[str, type[nn.Module]] = {
     kind.__name__: kind
@@ -110,7 +107,7 @@ def blueprint(own: nn.Module, shipped: nn.Module, state: State, *, integers: boo
         own = with_linears(own)
     found = _Differences()
     found.between("", own, shipped)
-    theirs = _tensors(own)
+    theirs = tensors_of(own)
     return Blueprint(
         {n: tuple(t.shape) for n, t in theirs.items() if not _is_stored(state, n, t)},
         tuple(found.dropped),
@@ -127,7 +124,7 @@ def _is_stored(state: State, name: str, tensor: Tensor) -> bool:
     return isinstance(stored, Tensor) and stored.shape == tensor.shape
 
 
-def _tensors(model: nn.Module) -> dict[str, Tensor]:
+def tensors_of(model: nn.Module) -> dict[str, Tensor]:
     """What a state of the model holds, by every name."""
     return {n: value for n, value in model.state_dict(keep_vars=True).items() if _is_tensor(value)}
 
@@ -151,7 +148,7 @@ class _Differences:
         changed = {
             attribute: _packed(value)
             for attribute, value in _own_attributes(mine)
-            if _is_plain(value) and _differs(vars(theirs).get(attribute, _ABSENT), value)
+            if is_plain(value) and _differs(vars(theirs).get(attribute, ABSENT), value)
         }
         if changed:
             self.attributes[name] = changed
@@ -184,7 +181,7 @@ class _Differences:
         plain |= dict.fromkeys(
             (n for n, child in part._modules.items() if isinstance(child, Protection)), None
         )
-        if odd := [n for n, value in plain.items() if not _is_plain(value)]:
+        if odd := [n for n, value in plain.items() if not is_plain(value)]:
             raise _unknown(name, f"is a {kind} whose {odd[0]} is no plain value")
         self.parts.append(
             Part(
@@ -210,7 +207,8 @@ def _joined(name: str, leaf: str) -> str:
     return f"{name}.{leaf}" if name else leaf
 
 
-_ABSENT = object()
+ABSENT = object()
+"""No value at all, which is not plain."""
 _OF_ANY_MODULE = frozenset(vars(nn.Module()))
 
 
@@ -220,9 +218,10 @@ def _own_attributes(module: nn.Module) -> Iterator[tuple[str, Any]]:
             yield attribute, value
 
 
-def _is_plain(value: Any) -> bool:
+def is_plain(value: Any) -> bool:
+    """Whether a value can be written down: None, a bool, number or text, or a list of such."""
     if isinstance(value, (list, tuple)):
-        return all(map(_is_plain, value))
+        return all(map(is_plain, value))
     return value is None or type(value) in (bool, int, float, str)
 
 
@@ -237,12 +236,6 @@ def _packed(value: Any) -> Any:
     return [_packed(item) for item in value] if isinstance(value, list) else value
 
 
-def _unpacked(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return tuple(_unpacked(item) for item in value["tuple"])
-    return [_unpacked(item) for item in value] if isinstance(value, list) else value
-
-
 def _buffer(part: nn.Module, name: str, tensor: Tensor | None) -> Buffer | None:
     if tensor is None:
         return None
@@ -252,121 +245,3 @@ def _buffer(part: nn.Module, name: str, tensor: Tensor | None) -> Buffer | None:
         if not bool((tensor == fill).all()):
             raise _unknown(name, f"is a buffer of a {type(part).__name__} that no state holds")
     return Buffer(str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape), fill)
-
-
-def rebuilt(model: nn.Module, plan: Blueprint, state: State) -> nn.Module:
-    """The model that a blueprint describes, of the right shapes, without its numbers.
-
-    Args:
-        model: of the user's class; changed in place.
-        plan: from the file.
-        state: from the file.
-
-    Raises BlueprintError with the first name that differs from the class that was shipped.
-    """
-    if plan.linears:
-        model = with_linears(model)
-    _require_alike(model, plan, state)
-    device = next((t.device for t in chain(model.parameters(), model.buffers())), None)
-    _reshape(model, plan, state)
-    modules = dict(model.named_modules())
-    for name, changed in plan.attributes.items():
-        for attribute, value in changed.items():
-            if name not in modules or not _is_plain(getattr(modules[name], attribute, _ABSENT)):
-                raise BlueprintError(f"the model has no plain value {name}.{attribute}")
-            setattr(modules[name], attribute, _unpacked(value))
-    most = sum(_size(value) for value in state.values())
-    for part in plan.parts:
-        _put(model, part, device, most)
-    tie(model, plan.ties)
-    return model
-
-
-def _size(value: Any) -> int:
-    tensor = value if isinstance(value, Tensor) else value.values
-    return tensor.numel() + 1
-
-
-def _require_alike(model: nn.Module, plan: Blueprint, state: State) -> None:
-    """Compare what the class has with what the shipped one had."""
-    inside = tuple(f"{part.name}." for part in plan.parts)
-    had: dict[str, Any] = {
-        name: tuple(value.shape)
-        for name, value in state.items()
-        if isinstance(value, Tensor) and not name.startswith(inside)
-    }
-    had |= {name: tuple(shape) for name, shape in plan.shapes.items()}
-    # What the file keeps under one name alone.
-    tied = ties(model)
-    has = {n: t for n, t in _tensors(model).items() if n in had or tied.get(n) not in had}
-    for name, tensor in has.items():
-        if is_lazy(tensor):
-            raise BlueprintError(f"{name} of the model has no size yet; call the model once")
-        if name not in had:
-            raise BlueprintError(f"the model has {name}, which the file's has not")
-        if tuple(tensor.shape) != had[name]:
-            raise BlueprintError(
-                f"{name} is {list(tensor.shape)} in the model and {list(had[name])} in the file's"
-            )
-        stored = state.get(name)
-        if isinstance(stored, Tensor) and stored.dtype != tensor.dtype:
-            raise BlueprintError(
-                f"{name} is {tensor.dtype} in the model and {stored.dtype} in the file"
-            )
-    for name in had:
-        if name not in has and name not in tied:
-            raise BlueprintError(f"the file's model has {name}, which the model has not")
-
-
-def _reshape(model: nn.Module, plan: Blueprint, state: State) -> None:
-    """Give tensors the stored shapes, those with several names one tensor still."""
-    changed: dict[int, Tensor | None] = {}
-    inside = tuple(f"{part.name}." for part in plan.parts)
-    for name, tensor in _tensors(model).items():
-        stored = state.get(name)
-        if name in plan.dropped:
-            changed[id(tensor)] = None
-        elif isinstance(stored, Tensor) and not name.startswith(inside):
-            if stored.shape != tensor.shape:
-                empty = torch.empty(stored.shape, dtype=tensor.dtype, device=tensor.device)
-                parameter = isinstance(tensor, nn.Parameter)
-                changed[id(tensor)] = nn.Parameter(empty) if parameter else empty
-    for module in model.modules():
-        for held in (module._parameters, module._buffers):
-            for leaf, owned in list(held.items()):
-                if id(owned) in changed:
-                    held[leaf] = changed[id(owned)]  # type: ignore[assignment]  # of the same kind
-
-
-def _put(model: nn.Module, part: Part, device: torch.device | None, most: int) -> None:
-    kind = PARTS.get(part.kind)
-    owner, _, leaf = part.name.rpartition(".")
-    if kind is None:
-        raise BlueprintError(f"a {part.kind} at {part.name} is nothing that this gnnperf knows")
-    try:
-        home = model.get_submodule(owner)
-    except AttributeError:
-        raise BlueprintError(f"the file's model has {owner}, which the model has not") from None
-    made = kind.__new__(kind)
-    nn.Module.__init__(made)
-    for attribute, value in part.attributes.items():
-        setattr(made, attribute, _unpacked(value))
-    for name, buffer in part.buffers.items():
-        tensor = None if buffer is None else _made(part, name, buffer, device, most)
-        made.register_buffer(name, tensor, persistent=buffer is None or buffer.fill is None)
-    # A convolution's sites hang on hooks.
-    attach = getattr(made, "attach", None)
-    if attach is None:
-        home.register_module(leaf, made) if leaf not in vars(home) else setattr(home, leaf, made)
-    else:
-        attach(home)
-
-
-def _made(part: Part, name: str, buffer: Buffer, device: torch.device | None, most: int) -> Tensor:
-    dtype = getattr(torch, buffer.dtype, None)
-    count = 1
-    for size in buffer.shape:
-        count *= max(size, 0)
-    if not isinstance(dtype, torch.dtype) or count > most or min(buffer.shape, default=0) < 0:
-        raise BlueprintError(f"{part.name}.{name} cannot be {buffer.dtype} {list(buffer.shape)}")
-    return torch.full(buffer.shape, buffer.fill or 0, dtype=dtype, device=device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from copy import deepcopy
 from pathlib import Path
@@ -12,11 +13,12 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from gnnperf import codec
-from gnnperf.compression.blueprint import Blueprint, BlueprintError, blueprint, rebuilt
+from gnnperf.compression.blueprint import Blueprint, BlueprintError, blueprint
 from gnnperf.compression.compressed import Compressed
 from gnnperf.compression.masks import take_masks
 from gnnperf.compression.plain import plain_module
 from gnnperf.compression.quantization.export import IntegerModel
+from gnnperf.compression.rebuilding import rebuilt
 from gnnperf.errors import GnnperfError
 from gnnperf.models.ties import whole_state
 from gnnperf.records import plain, structured
@@ -61,11 +63,17 @@ def encoded(compressed: Compressed) -> bytes:
         "version": VERSION,
         "recipe": compressed.recipe,
         "workload": compressed.twin.workload,
-        "blueprint": plain(plan),
+        "blueprint": _as_json(plan),
     }
     blob = codec.encode(state, metadata={ENTRY: about})
     _require_equal(compressed, _filled(codec.decode(blob), _hollow(compressed.twin.model)))
     return blob
+
+
+def _as_json(plan: Blueprint) -> dict[str, Any]:
+    """Without what is empty: small files are to stay small."""
+    content: dict[str, Any] = json.loads(json.dumps(plain(plan)))
+    return {name: value for name, value in content.items() if value}
 
 
 @torch.no_grad()
@@ -146,16 +154,12 @@ def _filled(decoded: codec.Decoded, model: nn.Module) -> nn.Module:
 def dense_state(compressed: Compressed) -> dict[str, Tensor]:
     """What is shipped as plain tensors, each with memory of its own: codes as their numbers."""
     state = compressed.state()
-    return {
-        name: (value if isinstance(value, Tensor) else _numbers(value))
-        .detach()
-        .clone()
-        .contiguous()
-        for name, value in state.items()
-    }
+    return {name: _numbers(value).detach().clone().contiguous() for name, value in state.items()}
 
 
-def _numbers(value: codec.QuantizedTensor) -> Tensor:
+def _numbers(value: codec.Value) -> Tensor:
+    if isinstance(value, Tensor):
+        return value
     return (value.values.int() - value.zero_point) * value.scale
 
 

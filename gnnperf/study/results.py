@@ -90,13 +90,11 @@ def record_decides(
 
 def _own_code(recipe: str, meters: Sequence[str]) -> list[Any]:
     """What a project registered and the case uses; of a recipe that is none, nothing."""
+    code: list[Any] = [*own_meters(meters)]
     with suppress(RecipeError):  # Compressed by other means than a recipe.
-        methods = own_methods(recipe).values()
-        return [
-            *(part for m in methods for part in (m.apply, m.parse) if part),
-            *own_meters(meters),
-        ]
-    return own_meters(meters)
+        for method in own_methods(recipe).values():
+            code += [part for part in (method.apply, method.parse) if part is not None]
+    return code
 
 
 def finished(
