@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gnnperf.compression import Compressed as Compressed
     from gnnperf.compression.shipped import load as load
     from gnnperf.datasets import OwnDataset as OwnDataset
+    from gnnperf.deploy import register_deployment as register_deployment
     from gnnperf.meters.base import Meter as Meter
     from gnnperf.meters.registry import register_meter as register_meter
     from gnnperf.models.fields import Fields as Fields
@@ -51,6 +52,7 @@ _PUBLIC = {
     "codec": "gnnperf",
     "compress": "gnnperf.recipes",
     "measure": "gnnperf.study.measure",
+    "register_deployment": "gnnperf.deploy",
     "register_workload": "gnnperf.workloads",
 }
 """Where each name comes from."""

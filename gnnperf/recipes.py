@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, get_args
 
 from gnnperf.compression import Compressed, RecipeError, finetune
-from gnnperf.compression.chain import Kind, Link, deployed_as, nonsense, taken
+from gnnperf.compression.chain import Kind, Link, nonsense, then
+from gnnperf.compression.coverage import COVERED, proven
 from gnnperf.compression.l2 import parse_rate, regularize
 from gnnperf.compression.plain import with_plain_model
 from gnnperf.compression.pruning.gradual import prune_gradually
@@ -33,6 +34,9 @@ from gnnperf.compression.quantization.methods import (
     train_protected,
     train_quantized,
 )
+from gnnperf.compression.retraining import is_usable
+from gnnperf.deploy import DeployError, find_deployment
+from gnnperf.records import unavailable
 from gnnperf.system.sources import module_of
 from gnnperf.training import Trained
 
@@ -61,14 +65,9 @@ class Method:
     needs: Sequence[str] = ()
     followed_by: Sequence[str] | None = None
 
-    @property
-    def joint(self) -> str:
-        """What stands between name and argument."""
-        return "=" if self.kind == "deploy" else "@"
-
     def pattern(self, name: str) -> str:
         """How its steps look in lists of them."""
-        return name if self.parse is None else f"{name}{self.joint}..."
+        return name if self.parse is None else f"{name}@..."
 
     @property
     def trains(self) -> bool:
@@ -81,18 +80,9 @@ def _pruning(masking: Masking) -> Callable[[Trained, float], Compressed]:
 
 
 def _as_it_is(trained: Trained, argument: None) -> Compressed:
-    return Compressed(trained, deepcopy(trained.model), {})
-
-
-DEPLOYMENTS: Mapping[str, object] = {}
-"""What `+deploy=NAME` may name."""
-
-
-def _deployment(name: str) -> str:
-    if name not in DEPLOYMENTS:
-        known = ", ".join(sorted(DEPLOYMENTS)) or "none"
-        raise RecipeError(f"unknown deployment {name!r}; there are {known}")
-    return name
+    # Held against the tensors: only of what changed nothing it stands.
+    idle = unavailable("fraction", "the recipe", "it leaves the model as it is")
+    return Compressed(trained, deepcopy(trained.model), {}, readings={COVERED: idle})
 
 
 METHODS: dict[str, Method] = {
@@ -165,12 +155,6 @@ METHODS: dict[str, Method] = {
         a2q,
         "quantize",
     ),
-    "deploy": Method(
-        "how the model is executed, by a deployment's name; the last step",
-        _deployment,
-        _as_it_is,
-        "deploy",
-    ),
 }
 """Every method; a new one is a module under compression/ and an entry here."""
 
@@ -200,7 +184,6 @@ def register_method(name: str, method: Method) -> None:
 _OWN_KINDS = tuple(kind for kind in get_args(Kind) if kind != "deploy")
 """A deployment is registered elsewhere."""
 _NAME = r"[A-Za-z][A-Za-z0-9_-]*"
-_PIECE = re.compile(rf"({_NAME})(?:([@=])(.*))?", re.DOTALL)
 _NEXT_STEP = re.compile(r"\+(?=[A-Za-z])")
 """A + in a number, as in 1e+06, begins no step."""
 
@@ -260,25 +243,39 @@ def parse_recipe(text: str) -> Recipe:
     return Recipe("+".join(step.text for step in steps), steps)
 
 
+DEPLOY = "deploy="
+
+
+def _deploy(text: str, piece: str) -> RecipeStep:
+    name = piece.removeprefix(DEPLOY)
+    try:
+        deployment = find_deployment(name)
+    except DeployError as error:
+        raise RecipeError(f"recipe {text!r}: {error}") from None
+    # `compress` only notes it: the model that is executed is the same.
+    return RecipeStep(piece, "deploy", Method(deployment.about, None, _as_it_is, "deploy"), name)
+
+
 def _step(text: str, piece: str) -> RecipeStep:
-    match = _PIECE.fullmatch(piece)
-    name, joint, rest = match.groups() if match else ("", None, None)
+    if piece.startswith(DEPLOY):
+        return _deploy(text, piece)
+    name, at, rest = piece.partition("@")
     method = METHODS.get(name)
-    if method is None or joint != (None if method.parse is None else method.joint):
+    if method is None or bool(at) != (method.parse is not None):
         known = ", ".join(m.pattern(n) for n, m in sorted(METHODS.items()))
         which = "" if piece == text else f"there is no step {piece!r}; "
         raise RecipeError(f"unknown recipe {text!r}; {which}there are {known}, joined by +")
     if method.parse is None:
         return RecipeStep(name, name, method, None)
     try:
-        argument = method.parse(rest or "")
+        argument = method.parse(rest)
     except RecipeError as error:
         raise RecipeError(f"recipe {text!r}: {error}") from None
     except ValueError:
         raise RecipeError(
             f"recipe {text!r}: {rest!r} is no argument for {name} ({method.about})"
         ) from None
-    return RecipeStep(f"{name}{joint}{_spelt(argument)}", name, method, argument)
+    return RecipeStep(f"{name}@{_spelt(argument)}", name, method, argument)
 
 
 def _spelt(argument: Any) -> str:
@@ -291,24 +288,23 @@ def _spelt(argument: Any) -> str:
 def compress(trained: Trained, recipe: str) -> Compressed:
     """Apply a recipe to a copy of the trained model, which stays as it is.
 
-    Each step takes what the one before gave; the twin of all is the trained model. What a method
-    says that it changed is held against the tensors of the model that it gives back. Raises
-    RecipeError for an unknown recipe, an argument out of range, a chain that makes no sense,
-    nothing to change, or a claim that the tensors do not bear out.
+    Each step takes what the one before gave; the twin of all is the trained model. What a step says
+    that it changed is held against the tensors of the model that it gives back, and coverage is
+    counted on those of the last. Raises RecipeError for an unknown recipe, an argument out of
+    range, a chain that makes no sense, nothing to change, or a claim that is not borne out.
     """
     parsed = parse_recipe(recipe)
+    where = ""
     try:
-        compressed = Compressed(with_plain_model(trained), trained.model, recipe=parsed.text)
-    except RecipeError as error:
-        raise RecipeError(f"recipe {parsed.text}: {error}") from error
-    for step in parsed.steps:
-        method = step.method
-        try:
-            if method.kind == "deploy":
-                compressed = deployed_as(compressed, step.text, step.argument)
-            else:
-                compressed = taken(compressed, step.text, method.kind, method.apply, step.argument)
-        except RecipeError as error:
+        trained = with_plain_model(trained)
+        compressed = Compressed(trained, trained.model, {})
+        for step in parsed.steps:
+            if step.method.kind == "deploy":
+                if is_usable(compressed.readings):
+                    compressed = replace(compressed, deployment=step.argument)
+                continue
             where = "" if len(parsed.steps) == 1 else f"step {step.text}: "
-            raise RecipeError(f"recipe {parsed.text}: {where}{error}") from error
-    return compressed
+            compressed = then(compressed, step.text, step.method.apply, step.argument)
+        return proven(replace(compressed, recipe=parsed.text))
+    except RecipeError as error:
+        raise RecipeError(f"recipe {parsed.text}: {where}{error}") from error

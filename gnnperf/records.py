@@ -134,8 +134,8 @@ class Record:
     dataset: str
     source: str
     higher_is_better: bool = True
-    steps: tuple[Mapping[str, Any], ...] = ()
     uncovered: Mapping[str, str] = field(default_factory=dict)
+    steps: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def case(self) -> str:

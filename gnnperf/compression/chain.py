@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import torch
 
-from gnnperf.compression.compressed import Compressed, Coverage, RecipeError, Step
-from gnnperf.compression.coverage import proven
+from gnnperf.compression.compressed import Compressed, RecipeError, Step
+from gnnperf.compression.coverage import borne_out
 from gnnperf.compression.retraining import is_usable
 from gnnperf.records import Reading
 from gnnperf.training import Trained
@@ -99,61 +99,41 @@ def _why_not(before: str, kind: Kind, text: str, next_kind: Kind) -> str:
     return f"{before} quantizes, and then nothing can be removed; put {text} before it"
 
 
-def taken(
-    before: Compressed,
-    text: str,
-    kind: Kind,
-    apply: Callable[[Trained, Any], Compressed],
-    argument: Any,
+def then(
+    before: Compressed, text: str, apply: Callable[[Trained, Any], Compressed], argument: Any
 ) -> Compressed:
-    """The model after one more step, from where the last one ended; the twin stays the dense one.
+    """Take one more step from where the last one ended; the twin stays the dense model.
 
-    What the step claims is proven against the model that it was given, and what all steps together
-    did is counted against the twin. Where a training before left no usable weights the step is left
-    out: there is nothing to take. Raises RecipeError, also for a method that gives no Compressed.
+    Where a training before left no usable weights the step is left out: there is nothing to take.
+    Raises RecipeError, also for a method that gives no Compressed.
     """
     if not is_usable(before.readings):
         return before
-    twin, first = before.twin, not before.steps
-    base = twin if first else replace(twin, model=before.model, split=lambda: twin.parts)
-    after = apply(base, argument)
-    if not isinstance(after, Compressed):
-        raise RecipeError(f"its method gave a {type(after).__name__}; let it return a Compressed")
-    after = proven(after)
-    step = _step(text, after, after.coverage if kind not in ("dense", "finetune") else {})
-    if after.finetuned is None:
-        after = replace(after, finetuned=before.finetuned, start=before.start)
-    after = replace(
-        after,
-        twin=twin,
-        uncovered={**before.uncovered, **after.uncovered},
-        readings=_joined(before.readings, after.readings),
-        recipe=before.recipe,
-        steps=(*before.steps, step),
-    )
-    return after if first else proven(replace(after, coverage={}))
-
-
-def deployed_as(before: Compressed, text: str, name: str) -> Compressed:
-    """The same case, to be run under a deployment; no model is changed.
-
-    Left out, as any step is, where a training before left no usable weights.
-    """
-    if not is_usable(before.readings):
-        return before
-    step = _step(text, replace(before, finetuned=None), {})
-    return replace(before, deployment=name, steps=(*before.steps, step))
-
-
-def _step(text: str, after: Compressed, coverage: Coverage) -> Step:
+    twin = before.twin
+    base = twin
+    if before.steps:
+        base = replace(twin, model=before.model, split=lambda: twin.parts)
+    given = apply(base, argument)
+    if not isinstance(given, Compressed):
+        raise RecipeError(f"its method gave a {type(given).__name__}; let it return a Compressed")
+    after = borne_out(given)
     parameters = list(after.model.parameters())
-    return Step(
+    step = Step(
         text,
-        coverage,
+        after.coverage,
         sum(p.numel() for p in parameters),
         sum(int(torch.count_nonzero(p)) for p in parameters),
         after.finetuned,
         after.kept,
+    )
+    if after.finetuned is None:
+        after = replace(after, finetuned=before.finetuned, start=before.start)
+    return replace(
+        after,
+        twin=twin,
+        coverage={**before.coverage, **after.coverage},
+        readings=_joined(before.readings, after.readings),
+        steps=(*before.steps, step),
     )
 
 

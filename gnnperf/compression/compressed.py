@@ -101,8 +101,8 @@ class Compressed:
     readings: Mapping[str, Reading] = field(default_factory=dict)
     start: str = "start"
     recipe: str = ""
-    steps: tuple[Step, ...] = ()
     uncovered: Mapping[str, str] = field(default_factory=dict)
+    steps: tuple[Step, ...] = ()
     deployment: str = ""
 
     @property

@@ -1,7 +1,8 @@
 """What a recipe really did, counted on the tensors of the model that is measured.
 
 The one place that does it, for every method: what a method says of itself is a claim, and one
-that the tensors do not bear out is an error.
+that the tensors do not bear out is an error. Each step of a recipe is held to what it claims
+(`borne_out`), and the coverage of the whole is counted at the end (`proven`).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Counted:
         moved: entries that are another number than in the twin, or gone.
         taken: whether it shows that the recipe took it in hand: entries are gone or stored in
             fewer bits, a mask lies on it, or more of it is zero than before.
+        lost: whether the twin alone has it.
     """
 
     total: int
@@ -41,38 +43,65 @@ class Counted:
     quantized: int
     moved: int
     taken: bool
+    lost: bool = False
+
+
+def borne_out(compressed: Compressed) -> Compressed:
+    """What a method gave back, with its claims held against the tensors of its model.
+
+    The twin is the model that the method was given. Of the claims those stay that say something;
+    that a parameter was taken in hand and not changed does where a mask lies on it. Where there is
+    none, what the method did is counted. Raises RecipeError for a claim beyond the tensors.
+    """
+    parameters = _Parameters(compressed)
+    counted, claims = parameters.counted(), parameters.claims()
+    for name, claim in claims.items():
+        _require_borne_out(compressed, name, claim, counted.get(name))
+    said = {name: claim for name, claim in claims.items() if claim.changed or counted[name].taken}
+    if not claims:
+        masked = masked_names(compressed.model)
+        seen = [n for n in parameters.weights() if counted[n].taken and n not in masked]
+        said = {name: _as_claim(counted[name]) for name in seen}
+    return replace(compressed, coverage=said)
 
 
 def proven(compressed: Compressed) -> Compressed:
     """The same with its coverage counted: `coverage`, `uncovered` and the reading `covered`.
 
-    A weight is covered where the tensors show that it was taken in hand, or bear out that the part
-    of it which the method claims moved. Raises RecipeError for a claim beyond the tensors, and for
-    a model that shares tensors with its twin, which then is no dense one any more.
+    A weight is covered where the tensors show that it was taken in hand, or `borne_out` held that
+    against them. Raises RecipeError for a model that shares tensors with its twin, which then is no
+    dense one any more.
     """
     _require_apart(compressed)
     parameters = _Parameters(compressed)
-    counted = parameters.counted()
-    claims = {parameters.tied.get(n, n): claim for n, claim in compressed.coverage.items()}
-    for name, claim in claims.items():
-        _require_borne_out(compressed, name, claim, counted.get(name))
-    weights = parameters.weights()
-    seen = {name: _as_claim(counted[name]) for name in weights if counted[name].taken}
-    claimed = {name: claim for name, claim in claims.items() if name in seen or claim.changed}
+    counted, claims, weights = parameters.counted(), parameters.claims(), parameters.weights()
+    # What a later step of a recipe renamed, or cut, is counted anew.
+    claimed = {
+        name: claim
+        for name, claim in claims.items()
+        if name in counted and claim.total == counted[name].total and not counted[name].lost
+    }
+    seen = {
+        name: _as_claim(counted[name])
+        for name in weights
+        if counted[name].taken or (name in claims and not counted[name].lost)
+    }
     covered = seen | claimed
-    shares = [counted[name].total for name in weights if name in covered]
+    sizes = {name: counted[name].total for name in weights}
+    share = _share(sum(n for name, n in sizes.items() if name in covered), sum(sizes.values()))
+    said = compressed.readings.get(COVERED)
+    if said is not None and said.value is None and not any(c.moved for c in counted.values()):
+        # A method whose part it is to change nothing, and that did so.
+        share = said
     return replace(
         compressed,
-        coverage=claims | covered,
+        coverage=covered,
         uncovered={
-            name: compressed.uncovered.get(name) or _untouched(claimed)
+            name: compressed.uncovered.get(name) or _untouched(covered)
             for name in weights
             if name not in covered
         },
-        readings={
-            **compressed.readings,
-            COVERED: _share(sum(shares), sum(counted[name].total for name in weights)),
-        },
+        readings={**compressed.readings, COVERED: share},
     )
 
 
@@ -122,9 +151,9 @@ def _require_borne_out(
         )
 
 
-def _untouched(claimed: Mapping[str, Changed]) -> str:
+def _untouched(covered: Mapping[str, Changed]) -> str:
     """Why a weight is not covered, where the method gives no reason."""
-    kinds = {claim.how for claim in claimed.values()}
+    kinds = {claim.how for claim in covered.values()}
     if "quantized" in kinds:
         return "is stored as wide as before: the method quantizes no layer that it belongs to"
     if "moved" in kinds:
@@ -149,6 +178,10 @@ class _Parameters:
             for name, mine in self._mine.items()
             if name in self._theirs and _is_part(mine, self._theirs[name])
         }
+
+    def claims(self) -> dict[str, Changed]:
+        """What the method says, a tied weight once."""
+        return {self.tied.get(n, n): claim for n, claim in self._compressed.coverage.items()}
 
     def counted(self) -> dict[str, Counted]:
         """All of them; what the twin alone has is gone."""
@@ -189,7 +222,7 @@ def _is_part(mine: Tensor, theirs: Tensor) -> bool:
 
 def _lost(twin: Tensor) -> Counted:
     total = twin.numel()
-    return Counted(total, removed=total, quantized=0, moved=total, taken=True)
+    return Counted(total, removed=total, quantized=0, moved=total, taken=True, lost=True)
 
 
 @torch.no_grad()

@@ -17,6 +17,8 @@ from gnnperf.plugin.shared import RECORD, shown
 from gnnperf.plugin.tables import COMPARISONS, RECORDS, TABLES
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from gnnperf.compression import Compressed
     from gnnperf.meters.registry import MeterOptions
     from gnnperf.records import Reading, Record
@@ -156,6 +158,8 @@ def measure(
 ) -> Callable[..., Record]:
     """`measure(compressed, meters=(...), isolated=False)`: a case beside its twin, once a test.
 
+    Of a deployed case `eager=` is the twin as its user would write it in PyG.
+
     The record goes into pytest-benchmark's JSON and the closing table.
     """
     from gnnperf.records import to_json
@@ -163,7 +167,11 @@ def measure(
     from gnnperf.study.measure import measure as take
 
     def measure_case(
-        compressed: Compressed, meters: Sequence[str] = DEFAULT_METERS, *, isolated: bool = False
+        compressed: Compressed,
+        meters: Sequence[str] = DEFAULT_METERS,
+        *,
+        isolated: bool = False,
+        eager: nn.Module | None = None,
     ) -> Record:
         if "gnnperf" in _timer.extra_info:
             raise GnnperfError(
@@ -171,6 +179,8 @@ def measure(
             )
         seconds = latency_seconds(request.config, _CASE_LATENCY_SECONDS)
         settings = {"allocator": workbench.allocator, "latency_seconds": seconds}
+        if eager is not None:
+            settings["eager"] = type(eager).__name__
         options = _meter_options(request.config, isolated)
 
         def now() -> Record:
@@ -180,6 +190,7 @@ def measure(
                 settings,
                 meters=meters,
                 options=options,
+                eager=eager,
             )
             if "latency" not in meters:
                 # pytest-benchmark saves the record only beside something that it timed.

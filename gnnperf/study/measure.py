@@ -18,7 +18,7 @@ from torch_geometric.data import Data
 
 from gnnperf import codec
 from gnnperf.compression import Compressed, Deployed, Step, deployed_state
-from gnnperf.compression.coverage import COVERED, proven
+from gnnperf.compression.coverage import COVERED, borne_out, proven
 from gnnperf.compression.plain import with_plain_models
 from gnnperf.errors import GnnperfError
 from gnnperf.meters import registry
@@ -28,6 +28,7 @@ from gnnperf.meters.latency import DeviceClock, Pair, cuda_clock
 from gnnperf.meters.memory.heap import LoadHeapMeter
 from gnnperf.models.ties import tie, ties
 from gnnperf.records import Layer, Reading, Record, measured, unavailable
+from gnnperf.study.deployed import DeployedPair
 from gnnperf.study.finite import require_finite
 from gnnperf.system.machine import describe_machine, git_commit, versions
 from gnnperf.training import Metric, Parts, Trained, evaluate
@@ -50,6 +51,8 @@ class Setting:
 
     run_pair: RunPair
     options: registry.MeterOptions
+    deployed: DeployedPair | None = None
+    eager: nn.Module | None = None
 
 
 def measure(
@@ -59,6 +62,7 @@ def measure(
     *,
     meters: Sequence[str] = DEFAULT_METERS,
     options: registry.MeterOptions | None = None,
+    eager: nn.Module | None = None,
 ) -> Record:
     """Measure a case beside its twin, each meter in a pass of its own.
 
@@ -69,8 +73,11 @@ def measure(
         meters: scores, size, latency, and kinds of gnnperf.meters.registry.METERS; raises
             GnnperfError for others.
         options: how meters look; the GPUs in use are the model's.
+        eager: the twin as its user would write it in PyG, for the `eager_ratio` of a case that is
+            deployed.
 
-    Raises NotFiniteError, before anything is measured, where case or twin holds or gives NaN.
+    Raises NotFiniteError, before anything is measured, where case or twin holds or gives NaN, and
+    DeployError for a deployment that cannot be had, or that breaks its promise.
     """
     passes = _passes()
     unknown = [name for name in meters if name not in passes]
@@ -78,13 +85,17 @@ def measure(
         raise GnnperfError(f"unknown meters {unknown}; there are {', '.join(passes)}")
     if COVERED not in compressed.readings:
         # Not made by a recipe.
-        compressed = proven(with_plain_models(compressed))
+        compressed = proven(borne_out(with_plain_models(compressed)))
     require_finite(compressed)
     twin = compressed.twin
+    deployed = DeployedPair.of(compressed) if compressed.deployment else None
     setting = Setting(
-        run_pair, replace(options or registry.MeterOptions(), gpus=gpus_of(_device(twin)))
+        run_pair,
+        replace(options or registry.MeterOptions(), gpus=gpus_of(_device(twin))),
+        deployed,
+        eager,
     )
-    readings: Readings = {}
+    readings: Readings = {} if deployed is None else deployed.checked(compressed)
     for name in dict.fromkeys(meters):
         readings.update(passes[name](compressed, setting))
     readings.update(compressed.readings)
@@ -105,8 +116,8 @@ def measure(
         dataset=twin.data["dataset"],
         source=twin.data["source"],
         higher_is_better=headline(twin).higher_is_better,
-        steps=tuple(map(_step_record, compressed.steps)),
         uncovered=compressed.uncovered,
+        steps=tuple(map(_step_record, compressed.steps)),
     )
 
 
@@ -132,9 +143,10 @@ def score_readings(compressed: Compressed) -> dict[str, Reading]:
     return {name: compressed.readings.get(name, reading) for name, reading in readings.items()}
 
 
-def _scores(compressed: Compressed) -> dict[str, Reading]:
+def _scores(compressed: Compressed, deployed: DeployedPair | None = None) -> dict[str, Reading]:
     twin = compressed.twin
-    mine = evaluate(compressed.model, twin.task, twin.parts.test)
+    model = compressed.model if deployed is None else deployed.case
+    mine = evaluate(model, twin.task, twin.parts.test)
     dense = twin.test_scores()
     metric, source = headline(twin), "test part"
     drop = metric.worse_by(dense[metric.name], mine[metric.name])
@@ -227,6 +239,12 @@ def latency_readings(compressed: Compressed, run_pair: RunPair) -> dict[str, Rea
     return readings if switched_off else {**readings, **simulated_readings(compressed)}
 
 
+def _latency(compressed: Compressed, setting: Setting) -> Readings:
+    if setting.deployed is not None:
+        return setting.deployed.ratios(compressed, setting.run_pair, setting.eager)
+    return latency_readings(compressed, setting.run_pair)
+
+
 def simulated_readings(compressed: Compressed) -> Readings:
     """Time of a model that only simulates what is shipped, beside the twin's; else nothing."""
     if compressed.deployed is None:
@@ -244,7 +262,7 @@ def simulated_readings(compressed: Compressed) -> Readings:
 
 def meter_readings(kind: str, compressed: Compressed, setting: Setting) -> Readings:
     """One kind of meter on one inference over the test part, then on the twin's."""
-    return beside(registry.meters(kind, setting.options), *_both(compressed))
+    return beside(registry.meters(kind, setting.options), *_both(compressed, setting.deployed))
 
 
 def memory_readings(compressed: Compressed, setting: Setting) -> Readings:
@@ -268,7 +286,11 @@ def memory_readings(compressed: Compressed, setting: Setting) -> Readings:
         }
 
 
-def _both(compressed: Compressed) -> tuple[Inference, Inference]:
+def _both(
+    compressed: Compressed, deployed: DeployedPair | None
+) -> tuple[Callable[[], None], Callable[[], None]]:
+    if deployed is not None:
+        return deployed.calls
     parts = compressed.twin.parts
     mine, twin = inference(compressed.shipped, parts), inference(compressed.twin.model, parts)
     return replace(mine, synchronized=True), replace(twin, synchronized=True)
@@ -340,9 +362,9 @@ def _read_dense(path: Path) -> dict[str, Any]:
 
 
 PASSES: dict[str, Callable[[Compressed, Setting], Readings]] = {
-    "scores": lambda compressed, setting: _scores(compressed),
+    "scores": lambda compressed, setting: _scores(compressed, setting.deployed),
     "size": lambda compressed, setting: size_readings(compressed),
-    "latency": lambda compressed, setting: latency_readings(compressed, setting.run_pair),
+    "latency": lambda compressed, setting: _latency(compressed, setting),
     **{kind: partial(meter_readings, kind) for kind in registry.METERS},
     "memory": memory_readings,
 }

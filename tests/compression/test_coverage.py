@@ -10,8 +10,8 @@ from torch_geometric import nn as gnn
 
 from gnnperf import codec
 from gnnperf.codec import QuantizedTensor
-from gnnperf.compression import Changed, Compressed, Deployed, RecipeError
-from gnnperf.compression.coverage import proven
+from gnnperf.compression import Changed, Compressed, Deployed, RecipeError, coverage
+from gnnperf.compression.coverage import borne_out
 from gnnperf.recipes import METHODS, Method, compress
 from gnnperf.records import measured
 from gnnperf.study.measure import LoadAndInfer, measure
@@ -33,6 +33,11 @@ class Net(nn.Module):
 
 ALL = {"conv.lin.weight", "lin.weight", "head.weight"}
 TRAINED = base(Net)
+
+
+def proven(compressed):
+    """As a recipe of one step is."""
+    return coverage.proven(borne_out(compressed))
 
 
 def by(change, **claims):
@@ -75,7 +80,7 @@ HALF, WHOLE = Changed(32, 64), Changed(64, 64, "quantized")
     ],
 )
 def test_a_claim_beyond_the_tensors_is_one_sentence(monkeypatch, change, claims, sentence):
-    for_all = Method("lies", str, lambda *_: by(change, **claims), finetunes=False)
+    for_all = Method("lies", str, lambda *_: by(change, **claims))
     monkeypatch.setitem(METHODS, "lies", for_all)
     with pytest.raises(RecipeError, match=f"^recipe lies@1: it claims that {sentence}.*give back"):
         compress(TRAINED, "lies@1")
@@ -169,7 +174,8 @@ def test_weights_that_are_gone_are_counted(change, coverage, covered):
     [
         ("global@0.5", set()), ("global@0", set()), ("layer@0.9+finetune", set()),
         ("gradual@0.5", set()), ("lottery@0.5", set()), ("l2@0.01", set()), ("width@0.5", set()),
-        ("width@0", ALL), ("a2q@4", set()),
+        ("width@0", ALL), ("a2q@4", set()), ("l2@0.01+layer@0.5", set()),
+        ("layer@0.5+width@0.5+finetune", set()), ("width@0.5+layer@0.5+a2q@4", set()),
     ],
 )  # fmt: skip
 def test_every_method_names_what_it_leaves_out(recipe, left_out):
@@ -183,12 +189,50 @@ def test_every_method_names_what_it_leaves_out(recipe, left_out):
     assert record.uncovered == result.uncovered
 
 
+def test_the_dense_model_is_not_held_to_cover_anything():
+    reading = compress(TRAINED, "dense").readings["covered"]
+    assert (reading.status, reading.reason) == ("unavailable", "it leaves the model as it is")
+    changed = replace(by(half_of_lin), readings={"covered": reading})
+    assert proven(changed).readings["covered"].value == 64 / 120
+
+
+def test_one_step_that_lies_is_named(monkeypatch):
+    lies = Method("lies", str, lambda *_: by(nothing, lin_weight=Changed(1, 64)))
+    monkeypatch.setitem(METHODS, "lies", lies)
+    with pytest.raises(RecipeError, match=r"^recipe layer@0\.5\+lies@1: step lies@1: it claims"):
+        compress(TRAINED, "layer@0.5+lies@1")
+
+
+def test_a_step_that_claims_nothing_counts_after_one_that_does(monkeypatch):
+    def thin(trained, name):
+        model = deepcopy(trained.model)
+        with torch.no_grad():
+            model.get_parameter(name)[0] = 0.0
+        claims = {name: Changed(8, 64)} if name == "lin.weight" else {}
+        return Compressed(trained, model, claims)
+
+    monkeypatch.setitem(METHODS, "thin", Method("one row", str, thin))
+    result = compress(TRAINED, "thin@lin.weight+thin@head.weight")
+    assert result.coverage == {"lin.weight": Changed(8, 64), "head.weight": Changed(8, 16)}
+    assert result.readings["covered"].value == 80 / 120
+
+
+def test_a_layer_that_a_step_renamed_is_covered_still(spline_base):
+    result = compress(spline_base, "layer@0.5+ptq@int8")
+    assert result.readings["covered"].value == 1.0
+    names = {"conv1.lin.weight", "conv2.lin.weight"}
+    assert set(result.coverage) == names
+    sizes = {name: result.model.get_parameter(name).numel() for name in names}
+    assert {name: part.total for name, part in result.coverage.items()} == sizes
+
+
 def test_what_no_recipe_made_is_counted_when_it_is_measured():
     record = measure(by(half_of_lin), meters=())
     assert record.value("covered") == 64 / 120
     assert record.coverage == {"lin.weight": (32, 64)}
 
 
+@pytest.mark.filterwarnings("ignore:.*quantized tensor creation functions")
 def test_sparse_and_quantized_tensors_are_counted():
     model = deepcopy(TRAINED.model)
     model.lin.weight = nn.Parameter(model.lin.weight.detach().clone())

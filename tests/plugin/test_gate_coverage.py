@@ -24,7 +24,7 @@ def head_alone(trained, argument):
 @pytest.fixture
 def run(pytester, shared_cache, monkeypatch):
     """Runs the case with a least coverage, by marker or by pyproject.toml."""
-    monkeypatch.setitem(METHODS, "head", Method("the head", str, head_alone, finetunes=False))
+    monkeypatch.setitem(METHODS, "head", Method("the head", str, head_alone))
     pytester.makeconftest(CONFTEST)
 
     def run(*options, marker="", project=""):
