@@ -19,8 +19,8 @@ def model_page(record: Record, file: str, file_bytes: int, module: str, name: st
     lines = [
         f"# {name}, {record.recipe}",
         "",
-        f"Trained on {record.workload} (seed {record.seed}, {record.source} data) and compressed by "
-        f"`{record.recipe}` with gnnperf; every reading lies in `record.json`.",
+        f"Trained on {record.workload} (seed {record.seed}, {record.source} data) and compressed "
+        f"by `{record.recipe}` with gnnperf; every reading lies in `record.json`.",
         "",
         f"- {record.metric}: {_shown(record, record.metric)}, dense "
         f"{_shown(record, f'twin_{record.metric}')} (test part, {direction})",
