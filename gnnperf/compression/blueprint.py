@@ -7,7 +7,7 @@ nothing of it is code.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,21 +107,32 @@ def blueprint(own: nn.Module, shipped: nn.Module, state: State, *, integers: boo
         own = with_linears(own)
     found = _Differences()
     found.between("", own, shipped)
-    theirs = tensors_of(own)
+    theirs, inside = tensors_of(own), inside_parts(found.parts)
     return Blueprint(
-        {n: tuple(t.shape) for n, t in theirs.items() if not _is_stored(state, n, t)},
+        {n: tuple(t.shape) for n, t in theirs.items() if not _is_stored(state, n, t, inside)},
         tuple(found.dropped),
         found.attributes,
         integers,
         integers,
         tuple(found.parts),
-        {n: first for n, first in ties(shipped).items() if ties(own).get(n) != first},
+        {
+            name: first
+            for name, first in ties(shipped).items()
+            if name.startswith(inside) or ties(own).get(name) != first
+        },
     )
 
 
-def _is_stored(state: State, name: str, tensor: Tensor) -> bool:
+def inside_parts(parts: Iterable[Part]) -> tuple[str, ...]:
+    """What the names of tensors in these parts begin with."""
+    return tuple(f"{part.name}." for part in parts)
+
+
+def _is_stored(state: State, name: str, tensor: Tensor, inside: tuple[str, ...]) -> bool:
     stored = state.get(name)
-    return isinstance(stored, Tensor) and stored.shape == tensor.shape
+    kept = isinstance(stored, Tensor) and stored.shape == tensor.shape
+    # A part's tensors are not the class's, whatever they are called.
+    return kept and not name.startswith(inside)
 
 
 def tensors_of(model: nn.Module) -> dict[str, Tensor]:

@@ -18,6 +18,7 @@ from gnnperf.compression.blueprint import (
     BlueprintError,
     Buffer,
     Part,
+    inside_parts,
     is_plain,
     tensors_of,
 )
@@ -66,7 +67,7 @@ def _size(value: Any) -> int:
 
 def _require_alike(model: nn.Module, plan: Blueprint, state: State) -> None:
     """Compare what the class has with what the shipped one had."""
-    inside = tuple(f"{part.name}." for part in plan.parts)
+    inside = inside_parts(plan.parts)
     had: dict[str, Any] = {
         name: tuple(value.shape)
         for name, value in state.items()
@@ -98,7 +99,7 @@ def _require_alike(model: nn.Module, plan: Blueprint, state: State) -> None:
 def _reshape(model: nn.Module, plan: Blueprint, state: State) -> None:
     """Give tensors the stored shapes, those with several names one tensor still."""
     changed: dict[int, Tensor | None] = {}
-    inside = tuple(f"{part.name}." for part in plan.parts)
+    inside = inside_parts(plan.parts)
     for name, tensor in tensors_of(model).items():
         stored = state.get(name)
         if name in plan.dropped:

@@ -76,7 +76,7 @@ def loads_equal(compressed, make, path):
     return loaded
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(st.sampled_from(list(MODELS)), st.lists(st.sampled_from(STEPS), min_size=1, max_size=3))
 def test_every_chain_keeps_its_promises_or_is_refused_in_one_sentence(
     tmp_path_factory, name, steps
