@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, get_args
@@ -39,6 +38,7 @@ from gnnperf.deploy import DeployError, find_deployment
 from gnnperf.records import unavailable
 from gnnperf.system.sources import module_of
 from gnnperf.training import Trained
+from gnnperf.training.modules import copied
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def _pruning(masking: Masking) -> Callable[[Trained, float], Compressed]:
 def _as_it_is(trained: Trained, argument: None) -> Compressed:
     # Held against the tensors: only of what changed nothing it stands.
     idle = unavailable("fraction", "the recipe", "it leaves the model as it is")
-    return Compressed(trained, deepcopy(trained.model), {}, readings={COVERED: idle})
+    return Compressed(trained, copied(trained.model), {}, readings={COVERED: idle})
 
 
 METHODS: dict[str, Method] = {

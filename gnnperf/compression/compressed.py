@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, Literal
 
 from torch import nn
@@ -124,9 +125,10 @@ class Compressed:
         Without masks, and without pickled code; the outputs are the same bit for bit, which is
         tried before anything is written. Raises GnnperfError for what cannot be described.
         """
-        from gnnperf.compression.shipped import save
-
-        return save(self, path)
+        # Not by an import, which the keys of cached trainings would follow: how a model is written
+        # decides none.
+        written: int = import_module("gnnperf.compression.shipped").save(self, path)
+        return written
 
     def state(self) -> State:
         """What is stored and shipped."""

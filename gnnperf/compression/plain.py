@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import replace
 
 from torch import nn
 
 from gnnperf.compression.compressed import Compressed, RecipeError
-from gnnperf.models.wrappers import WrapperError, folded, parametrized, unwrapped, without_graph
+from gnnperf.models.wrappers import WrapperError, folded, parametrized, unwrapped
 from gnnperf.training import Trained
+from gnnperf.training.modules import copied
 
 
 def with_plain_model(trained: Trained) -> Trained:
@@ -34,7 +34,7 @@ def plain_module(model: nn.Module, workload: str) -> nn.Module:
         inside = unwrapped(model)
     except WrapperError as error:
         raise RecipeError(f"{workload}: {error}") from error
-    return folded(deepcopy(without_graph(inside))) if parametrized(inside) else inside
+    return folded(copied(inside)) if parametrized(inside) else inside
 
 
 def untrained(trained: Trained, draw: int | None = None) -> nn.Module:

@@ -111,7 +111,7 @@ class PropagateFirst:
         return self.project(propagate(inputs.operators[self.operator], x), inputs)
 
 
-def _run(step: Step, sparse: bool) -> Run:
+def run_of(step: Step, sparse: bool) -> Run:
     """How a step is executed; `sparse` where it reads sparse features."""
     match step:
         case Layer():
@@ -169,7 +169,7 @@ class Program(nn.Module):
             sparse_if_worthwhile(self._features(example)), SparseMatrix
         )
         self._runs = [
-            _run(step, sparse=self._sparse and number == 0)
+            run_of(step, sparse=self._sparse and number == 0)
             for number, step in enumerate(plan.steps)
         ]
         kinds = {type(step) for step in plan.steps}
@@ -209,10 +209,13 @@ class Program(nn.Module):
             self._token,
             data.x,
             self._read(data),
-            {name: operator(matrix, self._dtype) for name, matrix in matrices.items()},
+            {name: self._operator(matrix) for name, matrix in matrices.items()},
             Segments.of(starts(data)) if self._segments else None,
             tuple(data.edge_label_index) if self._pairs else None,
         )
+
+    def _operator(self, matrix: SparseMatrix) -> Operator:
+        return operator(matrix, self._dtype)
 
     def _features(self, data: Data) -> Tensor:
         features, columns = self.plan.features(data), self.plan.columns

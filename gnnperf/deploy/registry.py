@@ -10,14 +10,17 @@ from torch import nn
 from torch_geometric.data import Data
 
 from gnnperf.compression import Compressed
-from gnnperf.deploy import compiled, lean, portable
+from gnnperf.deploy import bf16, compiled, int8, lean, portable, sparse
 from gnnperf.deploy.base import Deployed, DeployError, Deployment
 from gnnperf.training import Trained
 
 DEPLOYMENTS: dict[str, Deployment] = {
+    "bf16": bf16.DEPLOYMENT,
     "compile": compiled.DEPLOYMENT,
+    "int8": int8.DEPLOYMENT,
     "lean": lean.DEPLOYMENT,
     "onnx": portable.DEPLOYMENT,
+    "sparse": sparse.DEPLOYMENT,
 }
 """Every deployment; a new one is a file in this folder and an entry here."""
 

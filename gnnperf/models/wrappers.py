@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
@@ -124,19 +124,6 @@ def folded(model: nn.Module) -> nn.Module:
         for key, _ in _hooks(module):
             hook: Any = module._forward_pre_hooks.pop(key)
             hook.remove(module)
-    return model
-
-
-def without_graph(model: nn.Module) -> nn.Module:
-    """The model, whose computed weights can be deep-copied: what the last forward left is cut off.
-
-    A forward computes them again.
-    """
-    for module in model.modules():
-        for _, name in _hooks(module):
-            left = vars(module).get(name)
-            if isinstance(left, Tensor):
-                vars(module)[name] = left.detach()
     return model
 
 

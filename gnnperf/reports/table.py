@@ -39,21 +39,6 @@ RESOURCES = {
 }
 
 
-def closing_report(
-    records: Sequence[Record],
-    comparisons: Mapping[str, Mapping[str, Reading]],
-    tables: Mapping[str, Sequence[Mapping[str, object]]],
-) -> str:
-    """All that closes a run: cases with their footnotes, comparisons, tables by title."""
-    notes = footnotes([record.readings for record in records])
-    notes += coverage_warnings(records)
-    parts = ["\n".join((case_table(records), *notes)), comparison_table(comparisons)]
-    for title, rows in tables.items():
-        cells = [{name: str(cell) for name, cell in row.items()} for row in rows]
-        parts.append(f"{title}\n" + tabulate(cells, headers="keys", disable_numparse=True))
-    return "\n\n".join(part for part in parts if part.strip())
-
-
 def case_table(records: Sequence[Record]) -> str:
     """A row a case beside its dense twin: scores, stored bytes, latency; empty for no records."""
     if not records:

@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 
 from gnnperf.records import Reading, Record, measured, unavailable
+from gnnperf.reports.closing import closing_report
 from gnnperf.reports.table import (
     case_table,
-    closing_report,
     comparison_table,
     coverage_warnings,
     footnotes,
@@ -83,7 +83,7 @@ def covering(share, **left):
 
 @pytest.mark.parametrize(("share", "lines"), [(0.8999, 1), (0.9, 0), (1.0, 0)])
 def test_a_case_that_covers_too_little_is_warned_of_once(share, lines):
-    report = closing_report([covering(share), covering(1.0)], {}, {})
+    report = closing_report([covering(share), replace(covering(1.0), seed=1)], {}, {})
     warnings = [line for line in report.splitlines() if line.startswith("warning: ")]
     assert len(warnings) == lines
 
@@ -102,14 +102,6 @@ def test_each_reason_once():
     assert footnotes([RECORD.readings, RECORD.readings]) == [
         "unavailable: measuring is switched off (cpu_ratio, cpu_seconds)"
     ]
-
-
-def test_the_report_has_every_table_that_has_rows():
-    report = closing_report([RECORD], {}, {"layers": [{"layer": "a", "zeros": 3}]})
-    assert [line.split()[0] for line in report.splitlines() if line] == [
-        "case", "---------------------------------", "cora_node-spline-global@0.9-seed0",
-        "unavailable:", "layers", "layer", "-------", "a",
-    ]  # fmt: skip
 
 
 def test_nothing_to_show():

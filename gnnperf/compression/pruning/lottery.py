@@ -7,7 +7,6 @@ Frankle et al., Linear Mode Connectivity and the Lottery Ticket Hypothesis (2020
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import torch
@@ -26,6 +25,7 @@ from gnnperf.compression.pruning.magnitude import (
 )
 from gnnperf.compression.retraining import training_readings
 from gnnperf.training import FitReport, Trained, fit_cached
+from gnnperf.training.modules import copied
 
 CONTROLS = ("random-mask", "random-init")
 _REDRAWN = 1_000_000  # Far from any seed of a study.
@@ -152,7 +152,7 @@ def _masks(trained: Trained, ticket: Ticket, start: nn.Module) -> dict[str, Tens
 def _train(
     trained: Trained, ticket: Ticket, start: nn.Module, masks: Mapping[str, Tensor]
 ) -> tuple[nn.Module, FitReport]:
-    model = deepcopy(start)
+    model = copied(start)
     attach_masks(model, masks)
     settings = replace(trained.train, epochs=trained.train.epochs - ticket.rewind)
     report = fit_cached(trained, model, settings, by=__name__, after_step=hold_masks)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +13,7 @@ from gnnperf.compression.compressed import Changed, Compressed, Coverage, Recipe
 from gnnperf.compression.masks import attach_masks, masks_of
 from gnnperf.compression.weights import a_batch, weight_names
 from gnnperf.training import Trained
+from gnnperf.training.modules import copied
 
 Masking = Callable[[Mapping[str, Tensor], float], dict[str, Tensor]]
 
@@ -132,6 +132,6 @@ def prune(trained: Trained, sparsity: float, masking: Masking = global_masks) ->
     coverage = coverage_of(masks)
     require_more(before, coverage)
     require_removal(trained, sparsity, coverage)
-    model = deepcopy(trained.model)
+    model = copied(trained.model)
     attach_masks(model, masks)
     return Compressed(trained, model, coverage)

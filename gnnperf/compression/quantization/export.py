@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from gnnperf.compression.quantization.fake_quantize import FakeQuantize, FrozenQ
 from gnnperf.compression.quantization.linear import IntegerLinear, QuantizedLinear
 from gnnperf.compression.quantization.protection import Protection
 from gnnperf.compression.quantization.sites import replace_module
+from gnnperf.training.modules import copied
 
 
 class FoldedNorm(nn.Module):
@@ -105,9 +105,9 @@ def export(model: nn.Module) -> IntegerModel:
     everything else computes as in the quantized model in eval mode: the outputs are the same.
     Raises QuantizationError for a model that is not quantized or has no ranges yet.
     """
-    copied = deepcopy(model).eval()
-    take_masks(copied)
-    parts = list(copied.modules())
+    copy = copied(model).eval()
+    take_masks(copy)
+    parts = list(copy.modules())
     if not any(isinstance(part, QuantizedLinear) for part in parts):
         raise QuantizationError(
             f"the {type(model).__name__} has no quantized layer; quantize it before it is exported"
@@ -117,12 +117,12 @@ def export(model: nn.Module) -> IntegerModel:
         if isinstance(part, QuantizedLinear):
             layer = part.integer()
             layer.tie(tied.setdefault(id(part.weight), layer))
-            replace_module(copied, part, layer)
-    for part in list(copied.modules()):
+            replace_module(copy, part, layer)
+    for part in list(copy.modules()):
         if isinstance(part, FakeQuantize):
-            replace_module(copied, part, FrozenQuantize(part))
+            replace_module(copy, part, FrozenQuantize(part))
         elif isinstance(part, nn.BatchNorm1d) and part.running_mean is not None:
-            replace_module(copied, part, FoldedNorm(part))
+            replace_module(copy, part, FoldedNorm(part))
         elif isinstance(part, Protection):
             part.spared = None
-    return IntegerModel(copied.requires_grad_(False)).eval()
+    return IntegerModel(copy.requires_grad_(False)).eval()

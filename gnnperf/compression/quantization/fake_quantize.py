@@ -129,8 +129,8 @@ class FakeQuantize(nn.Module):
         """What values are rounded to now; raises QuantizationError before anything was seen."""
         if not self.batches:
             raise QuantizationError(
-                "the model's quantizers have seen no data and have no ranges; train or calibrate "
-                "it before it is evaluated or exported"
+                "quantizers of the model have seen no data and have no ranges; train or calibrate "
+                "it before it is evaluated or exported, on batches that reach every layer"
             )
         if self.settings.channels is None:
             below, above = self.reach.tolist()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -26,6 +25,7 @@ from gnnperf.compression.quantization.sites import (
     weight_coverage,
 )
 from gnnperf.training import seeded
+from gnnperf.training.modules import copied
 
 
 def quantized(
@@ -49,7 +49,7 @@ def quantized(
     first, and for another dtype.
     """
     require_float32(model)
-    model = deepcopy(model)
+    model = copied(model)
     masks = masks_after(model, take_masks(model), _with_linears_alone)
     model = _with_linears_alone(model)
     parts = quantizable(model, batch)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import replace
 
 import torch
@@ -36,6 +35,7 @@ from gnnperf.compression.quantization.sites import (
 from gnnperf.compression.retraining import training_readings
 from gnnperf.records import Reading, measured
 from gnnperf.training import Trained, TrainSettings, fit_cached
+from gnnperf.training.modules import copied
 
 GROUPS = 1000
 MEMORY_WEIGHT, MEMORY_TARGET_KIB = 1e-3, 1.0
@@ -59,7 +59,7 @@ def a2q(trained: Trained, bits: int) -> Compressed:
     And for weights of another dtype than float32.
     """
     require_float32(trained.model)
-    model = deepcopy(trained.model)
+    model = copied(trained.model)
     masks = masks_with_linears(model)
     model = with_linears(model)
     rows = row_counts(model, [*trained.parts.train, *trained.parts.validation])
