@@ -31,7 +31,7 @@ def test_a_method_a_meter_and_a_model_that_ships(own, pytester):
     result.assert_outcomes(passed=5)
     result.stdout.fnmatch_lines(["gnnperf: 2 trainings after recipes are missing, *"])
     result.stdout.no_fnmatch_line("*a training ahead failed*")
-    result.stdout.fnmatch_lines(["*mine-net-topk@0.5+finetune-seed0 *"])
+    result.stdout.fnmatch_lines(["*topk@0.5+finetune *"])
     loaded = subprocess.run(
         [sys.executable, "-c", ELSEWHERE], cwd=pytester.path, capture_output=True, text=True
     )
