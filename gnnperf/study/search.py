@@ -119,13 +119,13 @@ def search(
         raise SearchError(f"{trained.workload} has no validation part to choose on; give it one")
     trials = min(trials, len(texts)) if texts else trials
     study = _study(library, trained, budget, max_drop, texts)
-    known = {t.user_attrs["recipe"]: t for t in study.trials if t.state.is_finished()}
+    known = {t.user_attrs["recipe"]: t for t in _ended(study)}
 
     def attempt(trial: optuna.Trial) -> tuple[float, float]:
         recipe = _next(texts, known) if texts else _suggested(trial)
         trial.set_user_attr("recipe", recipe)
         if recipe in known:
-            return _again(library, known[recipe])
+            return _within(trial, _again(library, known[recipe]), budget, max_drop)
         try:
             tried = _tried(trained, recipe, budget)
         except GnnperfError as error:
@@ -135,13 +135,13 @@ def search(
             f"trial {trial.number + 1} of {trials}: {recipe}: {budget.quantity} {tried.cost:.4g}, "
             f"drop {tried.drop:+.4f}"
         )
-        return tried.cost, tried.drop
+        return _within(trial, (tried.cost, tried.drop), budget, max_drop)
 
     def remember(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
         known.setdefault(trial.user_attrs["recipe"], trial)
 
-    done = sum(trial.state.is_finished() for trial in study.trials)
-    study.optimize(attempt, n_trials=max(0, trials - done), callbacks=[remember])
+    left = max(0, trials - len(_ended(study)))
+    study.optimize(attempt, n_trials=left, callbacks=[remember])
     return _found(trained, budget, max_drop, study)
 
 
@@ -159,13 +159,9 @@ def _study(
 ) -> optuna.Study:
     """The search that all of this decides, new or as it was left."""
 
-    def excess(trial: optuna.trial.FrozenTrial) -> Sequence[float]:
-        cost, drop = trial.values or (float("inf"), float("inf"))
-        return cost / budget.most - 1, drop - max_drop
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", library.exceptions.ExperimentalWarning)
-        sampler = library.samplers.TPESampler(seed=trained.seed, constraints_func=excess)
+        sampler = library.samplers.TPESampler(seed=trained.seed)
         storage = None
         if trained.checkpoints is not None:
             folder = trained.checkpoints.parent / "searches"
@@ -197,6 +193,20 @@ def _key(trained: Trained, budget: Budget, max_drop: float, texts: Sequence[str]
         "code": code_digest([__name__, *own]),
     }
     return f"{trained.workload}-seed{trained.seed}-{key_of(decides)}"
+
+
+def _within(
+    trial: optuna.Trial, values: tuple[float, float], budget: Budget, max_drop: float
+) -> tuple[float, float]:
+    """The values, with what they exceed noted for the sampler."""
+    trial.set_constraint("budget", values[0] / budget.most - 1)
+    trial.set_constraint("drop", values[1] - max_drop)
+    return values
+
+
+def _ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """Without those that were interrupted."""
+    return [trial for trial in study.trials if trial.state.name in ("COMPLETE", "PRUNED")]
 
 
 def _next(texts: Sequence[str], known: Mapping[str, object]) -> str:
@@ -261,10 +271,10 @@ def _in_time(pair: Pair) -> None:
 def _found(trained: Trained, budget: Budget, max_drop: float, study: optuna.Study) -> Found:
     complete = {
         trial.user_attrs["recipe"]: Tried(trial.user_attrs["recipe"], *trial.values)
-        for trial in study.trials
-        if trial.state.is_finished() and trial.values is not None
+        for trial in _ended(study)
+        if trial.values is not None
     }
-    finished = [trial for trial in study.trials if trial.state.is_finished()]
+    finished = _ended(study)
     refused = sum(trial.values is None for trial in finished)
     best = front({name: (tried.cost, tried.drop) for name, tried in complete.items()})
     ordered = sorted((complete[name] for name in best), key=lambda tried: tried.cost)
