@@ -76,7 +76,8 @@ def pytest_terminal_summary(
         list(records.values()),
         comparisons,
         tables,
-        width=terminalreporter._tw.fullwidth,
+        # What is no terminal, a log say, has room for every column.
+        width=terminalreporter._tw.fullwidth if terminalreporter.isatty else None,
         colours=terminalreporter.hasmarkup,
         all_rows=config.getoption("verbose") > 0,
     ).splitlines()
