@@ -36,6 +36,8 @@ from gnnperf.models.sage import SageLinks
 from gnnperf.models.spline import SplineNet
 from gnnperf.training import seeded
 
+pytestmark = pytest.mark.long
+
 WIDTH = 6
 MODELS = {
     "gnnnet": GNNNet,
