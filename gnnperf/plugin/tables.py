@@ -62,7 +62,7 @@ _ITS_TABLE = ("--benchmark-columns", "--benchmark-compare")
 
 
 def _has_width(terminalreporter: pytest.TerminalReporter) -> bool:
-    return terminalreporter.isatty or "COLUMNS" in os.environ
+    return bool(terminalreporter.isatty) or "COLUMNS" in os.environ
 
 
 @pytest.hookimpl(trylast=True)
