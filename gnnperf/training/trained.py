@@ -34,7 +34,7 @@ class Trained:
         train: settings that the base was trained with.
         finetune: settings for training on after a recipe.
         report: how the training went.
-        data: the dataset's origin and fingerprint, for the record's provenance.
+        data: the dataset's origin, fingerprint and sizes, for the record's provenance.
         fresh: gives the untrained model on the device: `fresh()` with this seed's initial weights,
             `fresh(n)` with those of seed n.
         checkpoints: folder in which `fit_cached` keeps trainings; None: it keeps none.
