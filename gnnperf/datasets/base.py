@@ -143,7 +143,9 @@ class Dataset:
         found = {"graphs": len(self.graphs)}
         with suppress(AttributeError, TypeError, ValueError):  # Whatever PyG cannot infer.
             found["nodes"] = sum(int(graph.num_nodes or 0) for graph in self.graphs)
-        edges = [graph.edge_index if "edge_index" in graph else None for graph in self.graphs]
+        edges: list[Any] = [
+            graph.edge_index if "edge_index" in graph else None for graph in self.graphs
+        ]
         if all(isinstance(index, Tensor) for index in edges):
             found["edges"] = sum(map(_pairs, edges))
         with suppress(DataError):
