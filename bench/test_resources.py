@@ -22,7 +22,7 @@ def workloads(preset):
 
 
 def prunings(preset):
-    """The whole grid of Tables 13 to 16; elsewhere the least and the most, as masks change little."""
+    """Tables 13 to 16 whole; elsewhere the least and the most, as masks change little."""
     ends = [f"global@{preset.sparsities[end]}" for end in (0, -1)]
     grid = [
         f"{method}@{sparsity}{tail}"
