@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
@@ -13,7 +13,7 @@ from gnnperf.errors import GnnperfError
 from gnnperf.meters.base import Readings
 from gnnperf.meters.registry import MeterOptions
 from gnnperf.meters.training import Window, none, training_readings
-from gnnperf.recipes import compress, parse_recipe
+from gnnperf.recipes import METHODS, Method, compress, own_methods, parse_recipe
 from gnnperf.system.machine import settle_threads, tune_allocator
 from gnnperf.training import FitReport, Parts, Trained, fit_cached
 from gnnperf.training.modules import copied
@@ -39,7 +39,9 @@ def training_cost(compressed: Compressed, options: MeterOptions) -> Readings:
     what = "the recipe's training" if recipe else "the dense base's training"
     if first == "quantize":
         what += " from initial weights"
-    work = TrainAnew(_plain(twin, anew=first == "quantize"), recipe, torch.get_num_threads())
+    base = _plain(twin, anew=first == "quantize")
+    methods = own_methods(recipe) if recipe else {}
+    work = TrainAnew(base, recipe, torch.get_num_threads(), methods)
     return training_readings(work, options, what)
 
 
@@ -51,16 +53,19 @@ class TrainAnew:
         trained: the base, without a cache.
         recipe: whose trainings are wanted; empty: the base's own.
         threads: to compute with.
+        methods: of the recipe that are not gnnperf's, which the other process does not know.
     """
 
     trained: Trained
     recipe: str
     threads: int
+    methods: Mapping[str, Method] = field(default_factory=dict)
 
     def __call__(self, window: Window) -> int:
         """Do it, each training in a window; gives the epochs that ran."""
         settle_threads(self.threads)
         tune_allocator()
+        METHODS.update(self.methods)
         epochs = []
 
         def around(train: Callable[[], FitReport]) -> FitReport:
