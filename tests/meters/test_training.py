@@ -24,7 +24,7 @@ class Sleeps:
                 held = bytearray(size * MEBIBYTE)
                 time.sleep(0.02)
                 del held
-            time.sleep(0.4)
+            time.sleep(0.2)
         return 7
 
 
@@ -47,35 +47,36 @@ class Counts(CounterMeter):
         return {"package-0": self.joules}
 
 
-def taken(options=OFF):
-    return read(cloudpickle.dumps(Sleeps()), options)
+@pytest.fixture(scope="module")
+def taken():
+    return read(cloudpickle.dumps(Sleeps()), OFF)
 
 
-def test_only_the_trainings_are_in_the_window():
-    readings = taken()
-    assert 0.04 <= readings["training_wall_seconds"].value < 0.4
-    share = readings["training_cpu_seconds"].value / readings["training_wall_seconds"].value
-    assert readings["training_cpu_utilisation"].value == pytest.approx(share)
-    assert readings["metered_training_epochs"].value == 7
-    assert set(UNITS) <= set(readings)
+def test_only_the_trainings_are_in_the_window(taken):
+    assert 0.04 <= taken["training_wall_seconds"].value < 0.4
+    share = taken["training_cpu_seconds"].value / taken["training_wall_seconds"].value
+    assert taken["training_cpu_utilisation"].value == pytest.approx(share)
+    assert taken["metered_training_epochs"].value == 7
+    assert set(UNITS) <= set(taken)
 
 
-def test_the_peak_is_the_highest_of_the_trainings():
+def test_the_peak_is_the_highest_of_the_trainings(taken):
     pytest.importorskip("memray")
-    assert taken()["training_peak_heap_bytes"].value == pytest.approx(20 * MEBIBYTE, rel=0.01)
+    assert taken["training_peak_heap_bytes"].value == pytest.approx(20 * MEBIBYTE, rel=0.01)
 
 
 def test_energy_is_summed(monkeypatch):
     monkeypatch.setitem(METERS, "energy", lambda options: [Counts(idle_seconds=0.0)])
     meters.cache_clear()
     try:
-        assert taken()["training_energy_joules"].value == 2
+        readings = read(cloudpickle.dumps(Sleeps()), OFF)
+        assert readings["training_energy_joules"].value == 2
     finally:
         meters.cache_clear()
 
 
-def test_energy_says_why_there_is_none():
-    off = taken()["training_energy_joules"]
+def test_energy_says_why_there_is_none(taken):
+    off = taken["training_energy_joules"]
     assert off.switched_off
     assert "switched off" in off.reason
 

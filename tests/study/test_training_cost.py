@@ -86,6 +86,7 @@ def test_what_was_not_trained_here_says_so(base, here):
     assert here == []
 
 
+@pytest.mark.long
 def test_in_a_process_of_its_own(base):
     base = replace(base, train=replace(base.train, epochs=1))
     readings = training_cost(compress(base, "l2@0.1"), OFF)
