@@ -8,6 +8,8 @@ from __future__ import annotations
 import functools
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cloudpickle
 from tqdm import tqdm
@@ -18,7 +20,7 @@ from gnnperf.study.cases import Training
 from gnnperf.study.workbench import Workbench, WorkbenchOptions
 from gnnperf.system.parallel import side_by_side, workers_end
 from gnnperf.training.checkpoints import NotCachedError, only_cached
-from gnnperf.workloads import WORKLOADS, find_workload
+from gnnperf.workloads import WORKLOADS, Workload, find_workload
 
 _Training = tuple[str, int, str | None]
 """Workload, seed and recipe; without a recipe, the dense base."""
@@ -76,38 +78,55 @@ def _train(
     options: WorkbenchOptions, trainings: Sequence[_Training], jobs: int
 ) -> Iterator[_Failure]:
     """Fill the cache; gives what did not work, as it comes."""
-    pickled: dict[str, bytes | Exception] = {name: _pickled(name) for name, _, _ in trainings}
-    tasks = []
-    for name, seed, recipe in trainings:
-        workload = pickled[name]
-        if isinstance(workload, Exception):
-            why = f"the workload cannot be sent to another process: {_sentence(workload)}"
-            yield (name, seed, recipe), why
-        else:
-            tasks.append((options, name, workload, seed, recipe))
-    # disable=None: only where stderr is a terminal.
-    with tqdm(total=len(tasks), unit="training", disable=None) as bar:
-        for failure in side_by_side(_train_one, tasks, jobs):
-            bar.update()
-            if failure is not None:
-                yield failure
+    with TemporaryDirectory(prefix="gnnperf-") as folder:
+        sent = {
+            name: _sent(name, Path(folder, f"{number}.pickle"))
+            for number, name in enumerate(dict.fromkeys(name for name, _, _ in trainings))
+        }
+        tasks = []
+        for name, seed, recipe in trainings:
+            workload = sent[name]
+            if isinstance(workload, Exception):
+                why = f"the workload cannot be sent to another process: {_sentence(workload)}"
+                yield (name, seed, recipe), why
+            else:
+                tasks.append((options, name, workload, seed, recipe))
+        # disable=None: only where stderr is a terminal.
+        with tqdm(total=len(tasks), unit="training", disable=None) as bar:
+            for failure in side_by_side(_train_one, tasks, jobs):
+                bar.update()
+                if failure is not None:
+                    yield failure
 
 
-def _pickled(name: str) -> bytes | Exception:
-    """The workload for another process, which may not know a project's own, or why it cannot go."""
+def _sent(name: str, path: Path) -> Path | Exception:
+    """The workload in a file for other processes, or why it cannot go.
+
+    They may not know a project's own; and its graphs, which it may hold, go once and not with
+    every task.
+    """
     try:
-        content: bytes = cloudpickle.dumps(find_workload(name))
+        with path.open("wb") as file:
+            cloudpickle.dump(find_workload(name), file)
     except Exception as error:  # Whatever a project's objects raise when they are pickled.
         return error
-    return content
+    return path
+
+
+@functools.cache
+def _received(path: Path) -> Workload:
+    """In a process of its own: the workload in a file, which is read once."""
+    with path.open("rb") as file:
+        workload: Workload = pickle.load(file)
+    return workload
 
 
 def _train_one(
-    options: WorkbenchOptions, name: str, workload: bytes, seed: int, recipe: str | None
+    options: WorkbenchOptions, name: str, workload: Path, seed: int, recipe: str | None
 ) -> _Failure | None:
     """In a process of its own: fill the cache."""
     try:
-        WORKLOADS[name] = pickle.loads(workload)
+        WORKLOADS[name] = _received(workload)
         trained = _workbench(options).trained(name, seed)
         if recipe is not None:
             compress(trained, recipe)
