@@ -11,7 +11,7 @@ import torch
 from torch_geometric.data import Data
 
 from gnnperf.datasets.checks import graph_complaint
-from gnnperf.system.store import DamagedFileError, write_checked
+from gnnperf.system.store import DamagedFileError, open_checked, write_checked
 
 
 @dataclass(frozen=True)

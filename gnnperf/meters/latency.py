@@ -66,7 +66,7 @@ class Pair:
             raise MeterError(f"limit={limit} is no ratio of times; name one above zero")
         if warmup_rounds < 1:
             raise ValueError("the first call compiles and fills caches: warm up at least one round")
-        self._candidate, self._reference = candidate, reference
+        self.candidate, self._reference = candidate, reference
         self._clock = clock or DeviceClock()
         self.rounds, self.warmup_rounds = rounds, warmup_rounds
         self._log_limit, self._confidence = math.log(limit), CONFIDENCE
@@ -84,7 +84,7 @@ class Pair:
 
     def __call__(self) -> None:
         """The candidate's turn."""
-        self.candidate_times.take(self._candidate, self._clock)
+        self.candidate_times.take(self.candidate, self._clock)
 
     def after(self) -> None:
         """The reference's turn when the candidate began."""

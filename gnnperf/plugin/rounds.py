@@ -115,7 +115,7 @@ def run_rounds(benchmark: Any, budget: Budget, pair: Pair) -> None:
         return
     calls = iter([lambda: pair.run_within(budget)])
     # Its `pedantic` must know the number of rounds beforehand. What profiles calls once more.
-    benchmark.pedantic(lambda: next(calls, pair)())
+    benchmark.pedantic(lambda: next(calls, pair.candidate)())
     times = pair.candidate_times
     by_cpu = benchmark.stats.options["timer"] is time.process_time
     give_rounds(benchmark, times.cpu_seconds if by_cpu else times.wall_seconds)
