@@ -30,7 +30,7 @@ def float_form(model: nn.Module) -> nn.Module:
         if isinstance(part, QuantizedLinear):
             replace_module(copied, part, _linear(part))
         elif isinstance(part, QuantizedAggregate):
-            replace_module(copied, part, Aggregate())
+            replace_module(copied, part, Aggregate().eval())
         for name, child in list(part.named_children()):
             if isinstance(child, (UpdateSite, Protection)):
                 delattr(part, name)

@@ -6,21 +6,23 @@ A case then only measures, and nothing else runs while it does.
 from __future__ import annotations
 
 import functools
+import itertools
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import cloudpickle
 from tqdm import tqdm
 
 from gnnperf.errors import GnnperfError
-from gnnperf.recipes import compress, parse_recipe
+from gnnperf.recipes import METHODS, compress, own_methods, parse_recipe
 from gnnperf.study.cases import Training
 from gnnperf.study.workbench import Workbench, WorkbenchOptions
 from gnnperf.system.parallel import side_by_side, workers_end
 from gnnperf.training.checkpoints import NotCachedError, only_cached
-from gnnperf.workloads import WORKLOADS, Workload, find_workload
+from gnnperf.workloads import WORKLOADS, find_workload
 
 _Training = tuple[str, int, str | None]
 """Workload, seed and recipe; without a recipe, the dense base."""
@@ -78,19 +80,22 @@ def _train(
     options: WorkbenchOptions, trainings: Sequence[_Training], jobs: int
 ) -> Iterator[_Failure]:
     """Fill the cache; gives what did not work, as it comes."""
+    names = dict.fromkeys(name for name, _, _ in trainings)
+    recipes = dict.fromkeys(recipe for _, _, recipe in trainings)
     with TemporaryDirectory(prefix="gnnperf-") as folder:
-        sent = {
-            name: _sent(name, Path(folder, f"{number}.pickle"))
-            for number, name in enumerate(dict.fromkeys(name for name, _, _ in trainings))
-        }
+        files = (Path(folder, f"{number}.pickle") for number in itertools.count())
+        workloads = {name: _sent(find_workload(name), next(files)) for name in names}
+        methods = {r: _sent({} if r is None else own_methods(r), next(files)) for r in recipes}
         tasks = []
         for name, seed, recipe in trainings:
-            workload = sent[name]
-            if isinstance(workload, Exception):
-                why = f"the workload cannot be sent to another process: {_sentence(workload)}"
-                yield (name, seed, recipe), why
+            sent = {"workload": workloads[name], "recipe's method": methods[recipe]}
+            for what, path in sent.items():
+                if isinstance(path, Exception):
+                    why = f"the {what} cannot be sent to another process: {_sentence(path)}"
+                    yield (name, seed, recipe), why
+                    break
             else:
-                tasks.append((options, name, workload, seed, recipe))
+                tasks.append((options, name, *sent.values(), seed, recipe))
         # disable=None: only where stderr is a terminal.
         with tqdm(total=len(tasks), unit="training", disable=None) as bar:
             for failure in side_by_side(_train_one, tasks, jobs):
@@ -99,34 +104,38 @@ def _train(
                     yield failure
 
 
-def _sent(name: str, path: Path) -> Path | Exception:
-    """The workload in a file for other processes, or why it cannot go.
+def _sent(part: Any, path: Path) -> Path | Exception:
+    """In a file for other processes, which may not know what a project registered, or why not.
 
-    They may not know a project's own; and its graphs, which it may hold, go once and not with
-    every task.
+    A workload may hold its graphs: so they go once, and not with every task.
     """
     try:
         with path.open("wb") as file:
-            cloudpickle.dump(find_workload(name), file)
+            cloudpickle.dump(part, file)
     except Exception as error:  # Whatever a project's objects raise when they are pickled.
         return error
     return path
 
 
 @functools.cache
-def _received(path: Path) -> Workload:
-    """In a process of its own: the workload in a file, which is read once."""
+def _received(path: Path) -> Any:
+    """In a process of its own: what is in the file, read once."""
     with path.open("rb") as file:
-        workload: Workload = pickle.load(file)
-    return workload
+        return pickle.load(file)
 
 
 def _train_one(
-    options: WorkbenchOptions, name: str, workload: Path, seed: int, recipe: str | None
+    options: WorkbenchOptions,
+    name: str,
+    workload: Path,
+    methods: Path,
+    seed: int,
+    recipe: str | None,
 ) -> _Failure | None:
     """In a process of its own: fill the cache."""
     try:
         WORKLOADS[name] = _received(workload)
+        METHODS.update(_received(methods))
         trained = _workbench(options).trained(name, seed)
         if recipe is not None:
             compress(trained, recipe)

@@ -6,12 +6,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any
 
 from torch import nn
 from torch_geometric.data import Data
 
 from gnnperf.compression.compressed import Compressed, Coverage
-from gnnperf.compression.masks import hold_masks
+from gnnperf.compression.masks import hold_masks, masked_names
 from gnnperf.compression.quantization.agreement import agreement_readings
 from gnnperf.compression.quantization.export import export
 from gnnperf.compression.quantization.fake_quantize import QuantizerSettings
@@ -103,13 +104,15 @@ def train_quantized(
     `spare_nodes` adds Degree-Quant's protection.
     """
     model, coverage, train = ready_to_train(trained, configuration, spare_nodes)
+    # A fit of one's own that steps no torch optimizer can train what has nothing to be held.
+    held: dict[str, Any] = {"after_step": hold_masks} if masked_names(model) else {}
     report = fit_cached(
         replace(trained, split=lambda: replace(trained.parts, train=train)),
         model,
         training_settings(trained, configuration.bits),
         by=__name__,
         keep_start=not configuration.trained,
-        after_step=hold_masks,
+        **held,
     )
     return _compressed(trained, model, coverage, report)
 

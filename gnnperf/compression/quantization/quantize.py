@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
@@ -49,14 +50,17 @@ def quantized(
     """
     require_float32(model)
     model = copied(model)
-    masks = masks_with_linears(model)
-    model = without_idle_biases(with_linears(model))
+    masks = masks_after(model, take_masks(model), _with_linears_alone)
+    model = _with_linears_alone(model)
     parts = quantizable(model, batch)
     coverage = weight_coverage(parts)
     quantizer = partial(FakeQuantize, settings)
     kernels: dict[int, FakeQuantize] = {}
-    for part in parts.values():
+    for name, part in parts.items():
         layer = QuantizedLinear(part, quantizer)
+        if f"{name}.weight" in masks:
+            # Percentiles of a weight that is mostly zero would cut off a good part of the rest.
+            layer.kernel = FakeQuantize(replace(settings, range="mom"))
         # A tied weight has one range, and so one set of codes.
         layer.kernel = kernels.setdefault(id(layer.weight), layer.kernel)
         replace_module(model, part, layer)
@@ -68,6 +72,10 @@ def quantized(
         attach_masks(model, masks)
     device = next(model.parameters()).device
     return model.to(device), coverage
+
+
+def _with_linears_alone(model: nn.Module) -> nn.Module:
+    return without_idle_biases(with_linears(model))
 
 
 def masks_with_linears(model: nn.Module) -> dict[str, Tensor]:
