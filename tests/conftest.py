@@ -7,9 +7,22 @@ import torch
 from gnnperf.datasets import DataOptions
 from gnnperf.study.workbench import Workbench, WorkbenchOptions
 
-# The runs that tests start are no workers of pytest-xdist, though a test may run in one.
-for name in [name for name in os.environ if name.startswith("PYTEST_XDIST_")]:
-    del os.environ[name]
+# The runs that tests start are no workers of pytest-xdist, though a test may run in one; and what
+# they print depends on no terminal that a shell or a CI describes.
+TERMINAL = ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "PY_COLORS")
+for name in list(os.environ):
+    if name.startswith("PYTEST_XDIST_") or name in TERMINAL:
+        del os.environ[name]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Leave the long part to `-m long`."""
+    if "long" not in config.option.markexpr and (
+        others := [item for item in items if item.get_closest_marker("long")]
+    ):
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
 
 
 @pytest.fixture(scope="session")

@@ -103,7 +103,7 @@ CHAINS = [
 ]
 
 
-@pytest.mark.parametrize("which", [0, 1, 2])
+@pytest.mark.parametrize("which", [0, *(pytest.param(n, marks=pytest.mark.long) for n in (1, 2))])
 @pytest.mark.parametrize("text", CHAINS)
 def test_a_chain_keeps_its_promises(text, which, bases, tmp_path):
     base = bases[which]

@@ -36,6 +36,8 @@ from gnnperf.models.sage import SageLinks
 from gnnperf.models.spline import SplineNet
 from gnnperf.training import seeded
 
+pytestmark = pytest.mark.long
+
 WIDTH = 6
 MODELS = {
     "gnnnet": GNNNet,
@@ -124,7 +126,7 @@ def assert_near(model, deployed, batches, limit):
         assert torch.equal(deployed(batch), found)
 
 
-@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("sparse", [False, pytest.param(True, marks=pytest.mark.long)])
 @pytest.mark.parametrize("deployment", NAMES)
 @pytest.mark.parametrize("model", MODELS)
 def test_it_gives_what_the_model_gives(model, deployment, sparse, backend):
@@ -226,8 +228,8 @@ class TestSparse:
 class TestHalf:
     """bfloat16."""
 
-    @pytest.mark.parametrize("native", [False, True])
-    @pytest.mark.parametrize("travels", [False, True])
+    @pytest.mark.parametrize("native", [False, pytest.param(True, marks=pytest.mark.long)])
+    @pytest.mark.parametrize("travels", [pytest.param(False, marks=pytest.mark.long), True])
     @pytest.mark.parametrize("model", MODELS)
     def test_every_way_is_near(self, model, native, travels, monkeypatch):
         monkeypatch.setattr(bf16_room, "products_are_faster", lambda: native)
