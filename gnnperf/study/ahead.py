@@ -20,7 +20,7 @@ from gnnperf.errors import GnnperfError
 from gnnperf.recipes import METHODS, compress, own_methods, parse_recipe
 from gnnperf.study.cases import Training
 from gnnperf.study.workbench import Workbench, WorkbenchOptions
-from gnnperf.system.parallel import side_by_side, workers_end
+from gnnperf.system.parallel import side_by_side
 from gnnperf.training.checkpoints import NotCachedError, only_cached
 from gnnperf.workloads import WORKLOADS, find_workload
 
@@ -40,7 +40,8 @@ def train_ahead(
 
     One training alone is left to the case that needs it: starting processes would only delay it.
     So are trainings that fail: their reasons are announced, each once, and the case meets the same
-    error and reports it. Raises WorkersDiedError when a process died.
+    error and reports it. The processes live on for the next call until `workers_end`. Raises
+    WorkersDiedError when one died.
 
     Args:
         workbench: whose cache is filled; it learns the bases.
@@ -51,15 +52,14 @@ def train_ahead(
     wanted = list(dict.fromkeys(trainings))
     bases: list[_Training] = [(*base, None) for base in dict.fromkeys(t[:2] for t in wanted)]
     after = [training for training in wanted if parse_recipe(training[2]).trains]
-    with workers_end(jobs):
-        # A recipe waits for its base: side by side, two processes would wait for the same one.
-        for what, asked in (("bases", bases), ("trainings after recipes", after)):
-            missing = [training for training in asked if not _cached(workbench, *training)]
-            if len(missing) > 1:
-                processes = min(jobs, len(missing))
-                announce(f"{len(missing)} {what} are missing, {processes} are trained at a time")
-                for line in _told(_train(workbench.options, missing, jobs)):
-                    announce(line)
+    # A recipe waits for its base: side by side, two processes would wait for the same one.
+    for what, asked in (("bases", bases), ("trainings after recipes", after)):
+        missing = [training for training in asked if not _cached(workbench, *training)]
+        if len(missing) > 1:
+            processes = min(jobs, len(missing))
+            announce(f"{len(missing)} {what} are missing, {processes} are trained at a time")
+            for line in _told(_train(workbench.options, missing, jobs)):
+                announce(line)
 
 
 def _cached(workbench: Workbench, workload: str, seed: int, recipe: str | None) -> bool:
