@@ -68,23 +68,20 @@ def test_bases_and_trainings_after_recipes_are_done_in_processes(pytester, proje
     )
 
 
-def test_each_file_waits_for_its_own_alone(pytester, ahead, in_turn):
-    other = AHEAD.format(workloads=["cora_node-spline"]).replace("[0, 1]", "[1, 2, 3]")
-    pytester.makepyfile(test_later=other)
-    result = ahead("test_later.py", "--gnnperf-jobs=2", "-v")
-    result.assert_outcomes(passed=10)
-    # What the first file has trained for it is not done again.
-    result.stdout.fnmatch_lines(
-        [
-            "*test_ahead.py::*seed0? PASSED*",
-            "gnnperf: 2 trainings after recipes are missing, 2 are trained at a time",
-            "*test_ahead.py::*seed1? PASSED*",
-            "gnnperf: 2 bases are missing, 2 are trained at a time",
-            "gnnperf: 2 trainings after recipes are missing, 2 are trained at a time",
-            "*test_later.py::*seed1? PASSED*",
-        ]
-    )
-    assert in_turn == [2, 2, 2]
+def test_each_file_waits_for_its_own_alone(pytester, project, monkeypatch):
+    asked = []
+    monkeypatch.setattr(study, "train_ahead", lambda bench, trainings, *_: asked.append(trainings))
+    marked = """
+        import pytest
+
+        @pytest.mark.gnnperf_cases(workloads=["bbbp-gin"], recipes=["layer@0"], seeds={seeds})
+        def test_it(case, trained): ...
+        """
+    seeds = {"first": [0, 1, 2], "then": [2, 3]}
+    pytester.makepyfile(**{f"test_{n}": marked.format(seeds=some) for n, some in seeds.items()})
+    project("test_first.py", "test_then.py", "--gnnperf-jobs=2").assert_outcomes(passed=5)
+    # The run's first case waits for nothing but its own.
+    assert [[seed for _, seed, _ in trainings] for trainings in asked] == [[0], [1, 2], [2, 3]]
 
 
 def test_what_is_cached_is_not_done_again(ahead, in_turn):
