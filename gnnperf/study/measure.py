@@ -33,6 +33,7 @@ from gnnperf.ops.values import dense_values
 from gnnperf.records import Layer, Reading, Record, measured, unavailable
 from gnnperf.study.deployed import DeployedPair
 from gnnperf.study.finite import require_finite
+from gnnperf.study.training_cost import training_cost
 from gnnperf.system.machine import describe_machine, git_commit, versions
 from gnnperf.training import Metric, Parts, Trained, evaluate
 from gnnperf.training.metrics import metric_named
@@ -425,6 +426,7 @@ PASSES: dict[str, Callable[[Compressed, Setting], Readings]] = {
     "latency": lambda compressed, setting: _latency(compressed, setting),
     **{kind: partial(meter_readings, kind) for kind in registry.METERS},
     "memory": memory_readings,
+    "training": lambda compressed, setting: training_cost(compressed, setting.options),
 }
 """What a case can be asked for, each in a pass of its own; meters of a project's own besides."""
 
