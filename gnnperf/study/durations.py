@@ -63,6 +63,13 @@ class Expected:
         return sum(value for value in each if value is not None), each.count(None)
 
 
+def training_key(workload: str, seed: int, recipe: str | None) -> Key:
+    """Of a training that is done ahead of the cases; without a recipe, of the dense base."""
+    if recipe is None:
+        return ("training of the base", workload, str(seed))
+    return ("training after a recipe", workload, recipe, str(seed))
+
+
 def estimate(keys: Sequence[Key], known: Mapping[Key, float]) -> str:
     """`about 4 h 10 min for 1,950 cases, by earlier runs`; empty where nothing can be told."""
     seconds, unknown = Expected(known).total(keys)

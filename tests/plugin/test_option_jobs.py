@@ -3,6 +3,7 @@
 import pytest
 
 from gnnperf.study import ahead as study
+from gnnperf.study.durations import read_durations
 from gnnperf.system.parallel import WorkersDiedError
 from gnnperf.workloads import WORKLOADS
 
@@ -62,9 +63,10 @@ def test_bases_and_trainings_after_recipes_are_done_in_processes(pytester, proje
     )
 
 
-def test_what_is_cached_is_not_done_again(ahead, in_turn):
+def test_what_is_cached_is_not_done_again(ahead, in_turn, tmp_path):
     ahead("--gnnperf-jobs=2").assert_outcomes(passed=4)
     assert in_turn == [2, 2]
+    assert sum(key[0].startswith("training") for key in read_durations(tmp_path)) == 4
     result = ahead("--gnnperf-jobs=2")
     result.assert_outcomes(passed=4)
     result.stdout.no_fnmatch_line("*at a time")
