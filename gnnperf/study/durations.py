@@ -79,13 +79,15 @@ def estimate(keys: Sequence[Key], known: Mapping[Key, float]) -> str:
     return text + (f"; {unknown:,} of them never ran" if unknown else "")
 
 
-def left(todo: Sequence[Key], done: Mapping[Key, float], known: Mapping[Key, float]) -> str:
-    """`1,830 of 1,950 cases are left, about 3 h 40 min`, by this run first."""
-    text = f"{len(todo):,} of {len(todo) + len(done):,} cases are left"
-    seconds, unknown = Expected({**known, **done}).total(todo)
+def left(
+    todo: Sequence[Key], cases: int, took: Mapping[Key, float], known: Mapping[Key, float]
+) -> str:
+    """`1,830 of 1,950 cases are left, about 3 h 40 min`, by the times of this run first."""
+    text = f"{len(todo):,} of {cases:,} cases are left"
+    seconds, unknown = Expected({**known, **took}).total(todo)
     if unknown:
         # Of tests that have not begun: as long as those that ran, for want of anything better.
-        seconds += unknown * statistics.fmean(done.values()) if done else math.nan
+        seconds += unknown * statistics.fmean(took.values()) if took else math.nan
     return text if math.isnan(seconds) else f"{text}, {told(seconds)}"
 
 
