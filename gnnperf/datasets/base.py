@@ -177,7 +177,7 @@ def fingerprint(graphs: Sequence[Data]) -> str:
             digest.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
             # As bytes: numpy knows no bfloat16.
             flat = value.detach().cpu().contiguous().view(-1)
-            digest.update(flat.view(torch.uint8).numpy().tobytes())
+            digest.update(flat.view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
