@@ -132,7 +132,7 @@ def _paper_table(number: str, evidence: Measured) -> Table:
 
 
 def _words(names: Iterable[str]) -> str:
-    return " ".join(names).replace("_", " ")
+    return " ".join("fine-grained" if n == "grain" else n for n in names).replace("_", " ")
 
 
 def _row_name(
