@@ -23,11 +23,13 @@ from gnnperf.compression.pruning.magnitude import (
 )
 from gnnperf.compression.pruning.structured import narrow
 from gnnperf.compression.quantization.a2q.recipe import a2q, parse_bits
-from gnnperf.compression.quantization.methods import (
+from gnnperf.compression.quantization.configuration import (
     ABOUT_ARGUMENT,
     ABOUT_TRAINING,
     parse_configuration,
     parse_training,
+)
+from gnnperf.compression.quantization.methods import (
     quantize_after_training,
     train_protected,
     train_quantized,

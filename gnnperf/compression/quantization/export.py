@@ -10,14 +10,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gnnperf.codec import QuantizedTensor, State
+from gnnperf.codec import State
 from gnnperf.compression.compressed import Deployed
 from gnnperf.compression.masks import take_masks
 from gnnperf.compression.quantization.errors import QuantizationError
-from gnnperf.compression.quantization.fake_quantize import FakeQuantize, FrozenQuantize
-from gnnperf.compression.quantization.linear import IntegerLinear, QuantizedLinear
+from gnnperf.compression.quantization.fake_quantize import FakeQuantize
+from gnnperf.compression.quantization.linear import IntegerLinear, QuantizedLinear, RawLinear
 from gnnperf.compression.quantization.protection import Protection
 from gnnperf.compression.quantization.sites import replace_module
+from gnnperf.compression.quantization.weights import (
+    QuantizedWeights,
+    StoredGrid,
+    require_weight_bits,
+    weight_quantizers,
+)
 
 
 class FoldedNorm(nn.Module):
@@ -50,11 +56,17 @@ class FoldedNorm(nn.Module):
 
 
 class IntegerModel(Deployed):
-    """A quantized model for inference, with linear layers on integers."""
+    """A quantized model for inference, with linear layers on integers.
 
-    def __init__(self, model: nn.Module) -> None:
+    Weights that no integer product reads lie in it as the numbers that their codes stand for.
+
+    Attributes:
+        grids: how those are stored, by name.
+    """
+
+    def __init__(self, model: nn.Module, grids: Mapping[str, StoredGrid] | None = None) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.grids = model, dict(grids or {})
 
     def forward(self, *inputs: Any) -> Any:
         """What the model gives."""
@@ -66,6 +78,8 @@ class IntegerModel(Deployed):
         for name, layer in self._integer_layers():
             state[f"{name}.weight"] = layer.stored_weight()
             del state[f"{name}.scale"], state[f"{name}.zero_point"]
+        for name, grid in self.grids.items():
+            state[name] = grid.stored(self.model.state_dict()[name])
         return state
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -73,19 +87,20 @@ class IntegerModel(Deployed):
         plain = dict(state)
         for name, layer in self._integer_layers():
             codes = plain.pop(f"{name}.weight", None)
-            if not isinstance(codes, QuantizedTensor) or codes.bits != layer.bits:
-                found = f"{codes.bits} bits" if isinstance(codes, QuantizedTensor) else "no codes"
-                raise QuantizationError(
-                    f"the stored model has {found} at {name}.weight and this one {layer.bits} "
-                    "bits; load it into a model that was quantized alike"
-                )
+            require_weight_bits(f"{name}.weight", codes, layer.bits)
             plain[f"{name}.weight"] = codes.values
             plain[f"{name}.scale"], plain[f"{name}.zero_point"] = codes.scale, codes.zero_point
+        grids = {}
+        for name, grid in self.grids.items():
+            require_weight_bits(name, plain.get(name), grid.bits)
+            grids[name] = StoredGrid.of(plain[name])
+            plain[name] = grids[name].numbers(plain[name])
         try:
             self.model.load_state_dict(plain)
         except RuntimeError as error:
             reason = " ".join(str(error).split())
             raise QuantizationError(f"the stored state is another model's: {reason}") from None
+        self.grids = grids
 
     def _integer_layers(self) -> Iterator[tuple[str, IntegerLinear]]:
         for name, part in self.model.named_modules():
@@ -96,25 +111,34 @@ class IntegerModel(Deployed):
 def export(model: nn.Module) -> IntegerModel:
     """The integer model of a quantized one, which stays as it is.
 
-    Linear layers compute on int8 codes, batch normalisation is folded into one product and sum,
-    everything else computes as in the quantized model in eval mode: the outputs are the same.
-    Raises QuantizationError for a model that is not quantized or has no ranges yet.
+    Linear layers compute on int8 codes, but for those that read raw features: these, and weights
+    that are read past a layer, compute with the numbers that the codes stand for. Batch
+    normalisation is folded into one product and sum, everything else computes as in the quantized
+    model in eval mode: the outputs are the same. Raises QuantizationError for a model that is not
+    quantized or has no ranges yet.
     """
     copied = deepcopy(model).eval()
     take_masks(copied)
     parts = list(copied.modules())
-    if not any(isinstance(part, QuantizedLinear) for part in parts):
+    if not any(isinstance(part, (QuantizedLinear, QuantizedWeights)) for part in parts):
         raise QuantizationError(
             f"the {type(model).__name__} has no quantized layer; quantize it before it is exported"
         )
+    grids = {}
+    for name, kernel in weight_quantizers(copied).items():
+        layer = copied.get_submodule(name.rpartition(".")[0])
+        if isinstance(layer, RawLinear) or not isinstance(layer, QuantizedLinear):
+            grids[name] = StoredGrid.of_weight(kernel, copied.get_parameter(name).detach())
     for part in parts:
-        if isinstance(part, QuantizedLinear):
-            replace_module(copied, part, part.integer())
+        if isinstance(part, QuantizedWeights):
+            part.detach(copied)
+        elif isinstance(part, QuantizedLinear):
+            replace_module(copied, part, part.shipped())
     for part in list(copied.modules()):
         if isinstance(part, FakeQuantize):
-            replace_module(copied, part, FrozenQuantize(part))
+            replace_module(copied, part, part.frozen())
         elif isinstance(part, nn.BatchNorm1d) and part.running_mean is not None:
             replace_module(copied, part, FoldedNorm(part))
         elif isinstance(part, Protection):
             part.spared = None
-    return IntegerModel(copied.requires_grad_(False)).eval()
+    return IntegerModel(copied.requires_grad_(False), grids).eval()

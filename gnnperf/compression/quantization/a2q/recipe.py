@@ -79,7 +79,7 @@ def a2q(trained: Trained, bits: int) -> Compressed:
     return Compressed(
         trained,
         model,
-        weight_coverage(layers),
+        weight_coverage(model, [f"{name}.weight" for name in layers]),
         report,
         deployed,
         {
