@@ -92,8 +92,8 @@ CHAINS = [
 def test_a_chain_keeps_its_promises(text, which, bases, tmp_path):
     base = bases[which]
     before = {name: value.clone() for name, value in base.model.state_dict().items()}
-    # NESS has one linear layer, which reads the raw features.
-    if which == 2 and (last := re.search("(ptq|qat|dq|a2q)@.*", text)):
+    # NESS has one linear layer, whose weight a sparse product reads past it.
+    if which == 2 and (last := re.search("a2q@.*", text)):
         with pytest.raises(RecipeError, match=rf"^recipe {re.escape(text)}: step {last[0]}: "):
             compress(base, text)
         return

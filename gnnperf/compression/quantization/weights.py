@@ -193,7 +193,8 @@ class StoredGrid:
 
     def numbers(self, codes: QuantizedTensor) -> Tensor:
         """What the codes stand for, float32."""
-        return (codes.values - codes.zero_point).float() * codes.scale
+        # A zero point of no dimension would leave int8 what it is.
+        return (codes.values.int() - codes.zero_point).float() * codes.scale
 
     def stored(self, weight: Tensor) -> QuantizedTensor:
         """The weight, whose numbers the grid holds, as the codec stores it."""
