@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gnnperf import codec as codec
+    from gnnperf.compression.given import compared as compared
     from gnnperf.datasets import OwnDataset as OwnDataset
+    from gnnperf.deploy import register_deployment as register_deployment
     from gnnperf.models.fields import Fields as Fields
     from gnnperf.recipes import compress as compress
     from gnnperf.records import Record as Record
     from gnnperf.study.measure import measure as measure
+    from gnnperf.study.weights import load_weights as load_weights
     from gnnperf.training import GraphClassification as GraphClassification
     from gnnperf.training import LinkPrediction as LinkPrediction
     from gnnperf.training import NodeClassification as NodeClassification
     from gnnperf.training import Prediction as Prediction
+    from gnnperf.training import Trained as Trained
     from gnnperf.training import TrainSettings as TrainSettings
     from gnnperf.workloads import Workload as Workload
     from gnnperf.workloads import register_workload as register_workload
@@ -34,11 +38,15 @@ _PUBLIC = {
     "OwnDataset": "gnnperf.datasets",
     "Prediction": "gnnperf.training",
     "Record": "gnnperf.records",
+    "Trained": "gnnperf.training",
     "TrainSettings": "gnnperf.training",
     "Workload": "gnnperf.workloads",
     "codec": "gnnperf",
+    "compared": "gnnperf.compression.given",
     "compress": "gnnperf.recipes",
+    "load_weights": "gnnperf.study.weights",
     "measure": "gnnperf.study.measure",
+    "register_deployment": "gnnperf.deploy",
     "register_workload": "gnnperf.workloads",
 }
 """Where each name comes from."""

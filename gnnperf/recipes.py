@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from gnnperf.compression import Compressed, RecipeError, finetune
 from gnnperf.compression.chain import Kind, nonsense, then
+from gnnperf.compression.coverage import COVERED, proven
 from gnnperf.compression.l2 import parse_rate, regularize
+from gnnperf.compression.plain import with_plain_model
 from gnnperf.compression.pruning.gradual import prune_gradually
 from gnnperf.compression.pruning.lottery import lottery_ticket, parse_ticket
 from gnnperf.compression.pruning.magnitude import (
@@ -34,7 +35,11 @@ from gnnperf.compression.quantization.methods import (
     train_protected,
     train_quantized,
 )
+from gnnperf.compression.retraining import is_usable
+from gnnperf.deploy import DeployError, find_deployment
+from gnnperf.records import unavailable
 from gnnperf.training import Trained
+from gnnperf.training.modules import copied
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,9 @@ def _pruning(masking: Masking) -> Callable[[Trained, float], Compressed]:
 
 
 def _as_it_is(trained: Trained, argument: None) -> Compressed:
-    return Compressed(trained, deepcopy(trained.model), {})
+    # Held against the tensors: only of what changed nothing it stands.
+    idle = unavailable("fraction", "the recipe", "it leaves the model as it is")
+    return Compressed(trained, copied(trained.model), {}, readings={COVERED: idle})
 
 
 METHODS: dict[str, Method] = {
@@ -201,7 +208,22 @@ def parse_recipe(text: str) -> Recipe:
     return Recipe("+".join(step.text for step in steps), steps)
 
 
+DEPLOY = "deploy="
+
+
+def _deploy(text: str, piece: str) -> RecipeStep:
+    name = piece.removeprefix(DEPLOY)
+    try:
+        deployment = find_deployment(name)
+    except DeployError as error:
+        raise RecipeError(f"recipe {text!r}: {error}") from None
+    # `compress` only notes it: the model that is executed is the same.
+    return RecipeStep(piece, "deploy", Method(deployment.about, None, _as_it_is, "deploy"), name)
+
+
 def _step(text: str, piece: str) -> RecipeStep:
+    if piece.startswith(DEPLOY):
+        return _deploy(text, piece)
     name, at, rest = piece.partition("@")
     method = METHODS.get(name)
     if method is None or bool(at) != (method.parse is not None):
@@ -229,16 +251,23 @@ def _spelt(argument: Any) -> str:
 def compress(trained: Trained, recipe: str) -> Compressed:
     """Apply a recipe to a copy of the trained model, which stays as it is.
 
-    Each step takes what the one before gave; the twin of all is the trained model. Raises
-    RecipeError for an unknown recipe, an argument out of range, a chain that makes no sense, or
-    nothing to change.
+    Each step takes what the one before gave; the twin of all is the trained model. What a step says
+    that it changed is held against the tensors of the model that it gives back, and coverage is
+    counted on those of the last. Raises RecipeError for an unknown recipe, an argument out of
+    range, a chain that makes no sense, nothing to change, or a claim that is not borne out.
     """
     parsed = parse_recipe(recipe)
-    compressed = Compressed(trained, trained.model, {})
-    for step in parsed.steps:
-        try:
-            compressed = then(compressed, step.text, step.method.apply, step.argument)
-        except RecipeError as error:
+    where = ""
+    try:
+        trained = with_plain_model(trained)
+        compressed = Compressed(trained, trained.model, {})
+        for step in parsed.steps:
+            if step.method.kind == "deploy":
+                if is_usable(compressed.readings):
+                    compressed = replace(compressed, deployment=step.argument)
+                continue
             where = "" if len(parsed.steps) == 1 else f"step {step.text}: "
-            raise RecipeError(f"recipe {parsed.text}: {where}{error}") from error
-    return replace(compressed, recipe=parsed.text)
+            compressed = then(compressed, step.text, step.method.apply, step.argument)
+        return proven(replace(compressed, recipe=parsed.text))
+    except RecipeError as error:
+        raise RecipeError(f"recipe {parsed.text}: {where}{error}") from error

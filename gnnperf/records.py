@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, field, is_dataclass
 from functools import partial
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -111,6 +111,7 @@ class Record:
         readings: by name; the twin's begin with `twin_`.
         layers: every parameter's size and non-zeros.
         coverage: the parameters the recipe took in hand: [changed, total].
+        uncovered: the weights that it did not, with the reason of each.
         finetune: epochs, best epoch, seconds, validation scores, and which weights were `kept`:
             those of an epoch, or of the start where none was better; empty without fine-tuning.
         provenance: versions, machine, data, git commit, measuring settings.
@@ -133,6 +134,7 @@ class Record:
     dataset: str
     source: str
     higher_is_better: bool = True
+    uncovered: Mapping[str, str] = field(default_factory=dict)
     steps: tuple[Mapping[str, Any], ...] = ()
 
     @property

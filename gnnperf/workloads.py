@@ -29,6 +29,7 @@ from gnnperf.training import (
     Task,
     TrainSettings,
 )
+from gnnperf.training.modules import copied
 from gnnperf.training.optimizers.registry import find_optimizer
 from gnnperf.training.own_fit import OwnFit
 from gnnperf.training.tasks.base import require_score
@@ -45,7 +46,8 @@ class Workload:
         architecture: the model's short name, the second half of the id.
         task: split, loss and scores.
         model: dataset -> fresh model; drawn from torch's generator, which is seeded. The model
-            maps a `Data` or `Batch` to what the task scores.
+            maps a `Data` or `Batch` to what the task scores. Or a model, of which copies are
+            trained on from the weights that it has.
         train: settings of the dense base.
         finetune: settings for training on after a recipe; None: half of the base's epochs,
             without its average.
@@ -58,7 +60,7 @@ class Workload:
     dataset: DatasetSource
     architecture: str
     task: Task
-    model: Callable[[Dataset], nn.Module]
+    model: Callable[[Dataset], nn.Module] | nn.Module
     train: TrainSettings = DEFAULT_TRAIN
     finetune: TrainSettings | None = None
     checkpoint: Path | str | None = None
@@ -75,6 +77,24 @@ class Workload:
         for settings in (self.train, self.finetune_settings()):
             find_optimizer(settings.optimizer)
             require_score(self.task, settings.select)
+
+    def build(self, dataset: Dataset) -> nn.Module:
+        """A model that nobody else holds; raises GnnperfError where `model` gives none."""
+        if isinstance(self.model, nn.Module):
+            return copied(self.model)
+        made = self.model(dataset)
+        if not isinstance(made, nn.Module):
+            raise GnnperfError(
+                f"{self.name}: model gave a {type(made).__name__}; let it return a torch.nn.Module"
+            )
+        # A function may give the same one each time.
+        return copied(made)
+
+    def draws(self, dataset: Dataset) -> bool:
+        """Whether each model is another one, with weights drawn anew."""
+        if isinstance(self.model, nn.Module):
+            return False
+        return self.model(dataset) is not self.model(dataset)
 
     @property
     def name(self) -> str:

@@ -1,3 +1,5 @@
+from copy import deepcopy
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,7 +55,7 @@ def test_a_method_knows_its_argument_alone_and_compress_adds_the_text(monkeypatc
     def halve(trained, argument):
         if argument != "0.50":
             raise RecipeError(f"{argument} halves nothing")
-        return Compressed(trained, trained.model, {"conv1.weight": Changed(1, 1)})
+        return Compressed(trained, deepcopy(trained.model), {"conv1.weight": Changed(0, 1)})
 
     monkeypatch.setitem(METHODS, "halve", Method("halves", str, halve))
     assert compress(spline_base, "halve@0.50").recipe == "halve@0.50"

@@ -11,12 +11,17 @@ import torch
 from tabulate import tabulate
 
 from gnnperf.codec.compare import first_difference
+from gnnperf.codec.effort import LEVELS
 from gnnperf.codec.errors import CodecError
 from gnnperf.codec.files import decode, encode, load, save
+from gnnperf.codec.header import Limits
 from gnnperf.codec.listing import TensorInfo, inspect
 from gnnperf.codec.state import QuantizedTensor, Value
 from gnnperf.system.files import replacing
 from gnnperf.system.text import printable
+
+# The file that was just written is ours.
+_NO_LIMITS = {"max_bytes": 1 << 62, "max_tensors": 1 << 62, "max_header_bytes": 1 << 62}
 
 
 def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -24,37 +29,62 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     pack = subparsers.add_parser("pack", help="store a torch state_dict small and exact")
     pack.add_argument("source", metavar="MODEL.pt", help="a state_dict saved with torch.save")
     pack.add_argument("target", metavar="MODEL.gnnz", help="the file to write")
-    pack.add_argument("--level", choices=("auto", "fast", "small"), default="auto")
+    pack.add_argument("--level", choices=LEVELS, default="auto")
+    _add_threads(pack)
     pack.set_defaults(run=pack_command)
     unpack = subparsers.add_parser("unpack", help="turn a .gnnz file into a torch state_dict")
     unpack.add_argument("source", metavar="MODEL.gnnz", help="the file to read")
     unpack.add_argument("target", metavar="MODEL.pt", help="the file to write")
-    _add_max_bytes(unpack)
-    unpack.set_defaults(run=unpack_command)
-    listing = subparsers.add_parser("inspect", help="list the tensors of a .gnnz file")
-    listing.add_argument("source", metavar="MODEL.gnnz", help="the file to list")
-    listing.set_defaults(run=inspect_command)
-
-
-def _add_max_bytes(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    unpack.add_argument(
         "--max-bytes",
         type=int,
         metavar="N",
         help="refuse tensors of more bytes (256 MiB or 1000 times the file, whichever is more)",
     )
+    _add_limits(unpack)
+    _add_threads(unpack)
+    unpack.set_defaults(run=unpack_command)
+    listing = subparsers.add_parser("inspect", help="list the tensors of a .gnnz file")
+    listing.add_argument("source", metavar="MODEL.gnnz", help="the file to list")
+    _add_limits(listing)
+    listing.set_defaults(run=inspect_command)
+
+
+def _add_threads(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="work on N threads")
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    limits = Limits()
+    parser.add_argument(
+        "--max-tensors",
+        type=int,
+        default=limits.max_tensors,
+        metavar="N",
+        help=f"refuse files of more tensors ({limits.max_tensors})",
+    )
+    parser.add_argument(
+        "--max-header-bytes",
+        type=int,
+        default=limits.max_header_bytes,
+        metavar="N",
+        help=f"refuse longer headers ({limits.max_header_bytes} bytes)",
+    )
 
 
 def pack_command(arguments: argparse.Namespace) -> None:
     """Store a torch file as a state file, read it again and compare, and print the sizes."""
+    _check_differ(arguments.source, arguments.target)
     state = _torch_state(arguments.source)
+    level, threads = arguments.level, arguments.threads
     with _file_errors(arguments.target):
-        stored_bytes = save(state, arguments.target, level=arguments.level)
+        stored_bytes = save(state, arguments.target, level=level, threads=threads)
         # The file is ours: how far it expands is no reason to distrust it.
         if Path(arguments.target).is_file():
-            read = load(arguments.target, max_bytes=1 << 62)
+            read = load(arguments.target, threads=threads, **_NO_LIMITS)
         else:  # What went into a pipe is gone; the same bytes are read from memory.
-            read = decode(encode(state, level=arguments.level), max_bytes=1 << 62)
+            blob = encode(state, level=level, threads=threads)
+            read = decode(blob, threads=threads, **_NO_LIMITS)
         difference = first_difference(state, read.state)
     if difference:
         raise CodecError(f"{arguments.target}: does not read back as written, {difference}")
@@ -72,8 +102,15 @@ def unpack_command(arguments: argparse.Namespace) -> None:
 
     A quantized tensor becomes a dict of its values, bits, scale and zero_point, which `pack` knows.
     """
+    _check_differ(arguments.source, arguments.target)
     with _file_errors(arguments.source):
-        decoded = load(arguments.source, max_bytes=arguments.max_bytes)
+        decoded = load(
+            arguments.source,
+            max_bytes=arguments.max_bytes,
+            max_tensors=arguments.max_tensors,
+            max_header_bytes=arguments.max_header_bytes,
+            threads=arguments.threads,
+        )
     state = {name: _to_torch(value) for name, value in decoded.state.items()}
     with _file_errors(arguments.target), replacing(Path(arguments.target)) as temporary:
         try:
@@ -93,7 +130,11 @@ def unpack_command(arguments: argparse.Namespace) -> None:
 def inspect_command(arguments: argparse.Namespace) -> None:
     """Print a table of the tensors of a state file and what each costs."""
     with _file_errors(arguments.source):
-        listing = inspect(arguments.source)
+        listing = inspect(
+            arguments.source,
+            max_tensors=arguments.max_tensors,
+            max_header_bytes=arguments.max_header_bytes,
+        )
     rows = [_row(info, listing.file_bytes) for info in listing.tensors]
     header_share = _share(listing.header_bytes, listing.file_bytes)
     rows.append(("(header)", "", "", "", str(listing.header_bytes), header_share))
@@ -151,6 +192,18 @@ def _from_torch(path: str, name: object, value: object) -> Value:
 def _to_torch(value: Value) -> object:
     # vars keeps the tensors themselves, so that shared ones stay shared.
     return dict(vars(value)) if isinstance(value, QuantizedTensor) else value
+
+
+def _check_differ(source: str, target: str) -> None:
+    """Refuse to write over what is read, by whatever name."""
+    try:
+        same = os.path.samefile(source, target)
+    except (OSError, ValueError):
+        same = False
+    if same:
+        raise CodecError(
+            f"{target}: source and target are the same file; name another file to write"
+        )
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 import gnnperf
-from gnnperf.cli import doctor
+from gnnperf.cli import doctor, report
 from gnnperf.cli.baselines import add_commands as add_baseline_commands
 from gnnperf.cli.codec import add_commands as add_codec_commands
 from gnnperf.cli.train import report_table, train_bases
@@ -31,6 +31,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     add_codec_commands(commands)
     add_baseline_commands(commands)
     doctor.add_command(commands)
+    report.add_command(commands)
     options = parser.parse_args(arguments)
     try:
         options.run(options)

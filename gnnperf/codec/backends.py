@@ -58,6 +58,7 @@ def decompress_numbers(blob: bytes, count: int, dtype: str) -> Numbers:
 def _read_page(blob: bytes, numbers: Numbers) -> int:
     """Fill the array and return the bytes that were read."""
     file, head_bytes = wrapped.FileDecompressor.new(blob)
+    _check_list(blob[head_bytes:], len(numbers))
     name = f"{numbers.dtype.kind}{8 * numbers.dtype.itemsize}"
     chunk, meta_bytes = file.chunk_decompressor(blob[head_bytes:], name)
     start = head_bytes + meta_bytes
@@ -67,9 +68,32 @@ def _read_page(blob: bytes, numbers: Numbers) -> int:
     return int(start + page_bytes)
 
 
+def _check_list(meta: bytes, count: int) -> None:
+    """Raise StreamError if pcodec would make room for a list of more numbers than there are."""
+    word = int.from_bytes(meta[:4], "little")
+    listed = word >> _MODE_BITS & (1 << _LIST_BITS) - 1
+    if word & (1 << _MODE_BITS) - 1 == _LIST_MODE and listed > count:
+        raise StreamError(f"a pcodec stream of {count} numbers lists {listed} different ones")
+
+
+# The mode that numbers a list of values; it has the list's length behind it.
+_MODE_BITS, _LIST_BITS, _LIST_MODE = 4, 25, 4
+
+
 def compress_bytes(blob: bytes, level: int) -> bytes:
     """A zstd frame that states its content size."""
     return zstandard.ZstdCompressor(level=level).compress(blob)
+
+
+def bytes_without_repeats(blob: memoryview | bytes) -> int:
+    """What is left of some bytes if only repeats of seven or more are shortened; a quick look."""
+    return len(zstandard.ZstdCompressor(compression_params=_REPEATS_ONLY).compress(blob))
+
+
+# Literals are left as they are under a target length, and the window takes in a whole chunk.
+_REPEATS_ONLY = zstandard.ZstdCompressionParameters(
+    strategy=zstandard.STRATEGY_FAST, min_match=7, window_log=22, hash_log=15, target_length=8
+)
 
 
 def decompress_bytes(blob: bytes, raw_bytes: int) -> bytes:
@@ -90,3 +114,12 @@ def decompress_bytes(blob: bytes, raw_bytes: int) -> bytes:
             f"the zstd frame holds {len(content)} bytes where {raw_bytes} are declared"
         )
     return content
+
+
+def raw_bytes(is_zstd: bool, stream: bytes, count: int) -> bytes:
+    """`count` bytes as they are or in a zstd frame; raises StreamError if it is not so many."""
+    if is_zstd:
+        return decompress_bytes(stream, count)
+    if len(stream) != count:
+        raise StreamError(f"the raw stream is {len(stream)} bytes long where {count} are declared")
+    return stream

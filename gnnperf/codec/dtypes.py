@@ -21,6 +21,11 @@ class Lane:
         """The numpy dtype that holds the lane's bits."""
         return f"<u{self.width_bytes}"
 
+    @property
+    def numpy(self) -> str:
+        """The numpy dtype of its numbers, that of its bits if numpy has none."""
+        return self.number or self.unsigned
+
 
 U8 = Lane("u8", 1, "<u1")
 LANES = {

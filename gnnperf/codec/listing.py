@@ -4,8 +4,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from gnnperf.codec.chunks import MASK_CODECS, VALUE_CODECS
-from gnnperf.codec.files import StrPath, read_header
+from gnnperf.codec.files import DEFAULT, header_of
 from gnnperf.codec.header import (
     CODES,
     DENSE,
@@ -13,9 +12,13 @@ from gnnperf.codec.header import (
     ZERO,
     Chunk,
     Header,
+    Limits,
     TensorRecord,
     group_members,
 )
+from gnnperf.codec.masks import MASK_CODECS
+from gnnperf.codec.sources import StrPath
+from gnnperf.codec.values import VALUE_CODECS
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class TensorInfo:
     """One tensor of a file.
 
     `stored_bytes` is exact for a tensor alone in its group; else `is_apportioned` and it is the
-    group's size times the tensor's share of the group's elements. A further view costs 0.
+    group's size times the tensor's share of the group's elements. A further view or a copy costs 0.
     """
 
     name: str
@@ -45,20 +48,29 @@ class Listing:
     tensors: tuple[TensorInfo, ...]
 
 
-def inspect(path: StrPath) -> Listing:
+def inspect(
+    path: StrPath,
+    *,
+    max_tensors: int = DEFAULT.max_tensors,
+    max_header_bytes: int = DEFAULT.max_header_bytes,
+) -> Listing:
     """List a state file without reading its streams; raises as `load` does."""
-    header, header_bytes = read_header(path)
+    header, header_bytes = header_of(path, Limits(None, max_tensors, max_header_bytes))
     members = group_members(header.storages)
+    lane_counts = [sum(header.storages[n].lane_count for n in group) for group in members]
     infos = []
     first_names: dict[int, str] = {}
     for record, name in zip(header.tensors, _names(header), strict=True):
         storage = header.storages[record.storage]
-        chunks, siblings = header.groups[storage.group], members[storage.group]
-        group_lanes = sum(header.storages[number].lane_count for number in siblings)
+        held = storage if storage.group >= 0 else header.storages[storage.copy_of]
+        chunks, siblings = header.groups[held.group], members[held.group]
+        group_lanes = lane_counts[held.group]
         share = storage.lane_count / group_lanes if group_lanes else 0.0
         encoding = "/".join(dict.fromkeys(map(_describe, chunks))) or "empty"
         if record.kind == FURTHER_VIEW:
             encoding, share = f"view of {first_names[record.storage]}", 0.0
+        elif storage.group < 0:
+            encoding, share = f"copy of {first_names[storage.copy_of]}", 0.0
         first_names.setdefault(record.storage, name)
         stored_bytes = sum(chunk.stored_bytes for chunk in chunks) * share
         apportioned = len(siblings) > 1 and stored_bytes > 0
@@ -97,8 +109,8 @@ def _dtype(record: TensorRecord) -> str:
 def _describe(chunk: Chunk) -> str:
     if chunk.encoding == ZERO:
         return "zero"
-    values = VALUE_CODECS[chunk.value_codec] if chunk.value_codec < len(VALUE_CODECS) else "?"
+    values = VALUE_CODECS[chunk.value_codec]
     if chunk.encoding == DENSE:
         return f"dense {values}"
-    masks = MASK_CODECS[chunk.mask_codec] if chunk.mask_codec < len(MASK_CODECS) else "?"
+    masks = MASK_CODECS[chunk.mask_codec]
     return f"sparse {masks} + {values}"

@@ -1,28 +1,26 @@
 """A state as storages and views of them, and back (FORMAT.md, section 3)."""
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 
 from gnnperf.codec.dtypes import U8, Dtype, dtype_of
-from gnnperf.codec.errors import CodecError, HeaderError, LimitError, UnsupportedValueError
+from gnnperf.codec.errors import CodecError, LimitError, UnsupportedValueError
 from gnnperf.codec.header import (
     CODES,
     FIRST_VIEW,
     FURTHER_VIEW,
     MAX_DIMENSIONS,
     MAX_NAME_BYTES,
-    MAX_TENSORS,
     PLAIN,
     Storage,
     TensorRecord,
 )
+from gnnperf.codec.parse import ALIGNMENT_BYTES
 
-# Views may have dtypes of any of these sizes; a range that starts at a multiple of 16 suits all.
-ALIGNMENT_BYTES = 16
 BITS_OF_SIZE = {
     1: torch.uint8,
     2: torch.int16,
@@ -37,7 +35,7 @@ class QuantizedTensor:
     """Integer codes of `bits` bits, 2 to 8, that stand for (values - zero_point) * scale.
 
     `values` is int8 or uint8 of any shape; scale and zero point are tensors that broadcast to it.
-    Raises UnsupportedValueError if a code does not fit the bits.
+    Raises UnsupportedValueError if a code does not fit the bits, TypeError for other than tensors.
     """
 
     values: Tensor
@@ -45,7 +43,15 @@ class QuantizedTensor:
     scale: Tensor
     zero_point: Tensor
 
+    def dequantized(self) -> Tensor:
+        """(values - zero_point) * scale, in the scale's dtype and the shape of `values`."""
+        dtype = self.scale.dtype
+        return (self.values.to(dtype) - self.zero_point.to(dtype)) * self.scale
+
     def __post_init__(self) -> None:
+        for name in ("values", "scale", "zero_point"):
+            if not isinstance(getattr(self, name), Tensor):
+                raise TypeError(f"{name} is a tensor, not a {type(getattr(self, name)).__name__}")
         if self.values.dtype not in (torch.int8, torch.uint8) or not 2 <= self.bits <= 8:
             raise UnsupportedValueError(
                 f"codes of {self.bits} bits in {self.values.dtype}; use 2 to 8 in int8 or uint8"
@@ -69,11 +75,15 @@ State = dict[str, Value]
 
 @dataclass
 class Collected:
-    """Records, storages (group still 0) and each storage's bytes as a flat uint8 tensor."""
+    """Records, storages (group still 0) and each storage's bytes as a flat uint8 tensor.
+
+    `shapes` has the shape of each storage that is one tensor laid out, by the storage's number.
+    """
 
     tensors: list[TensorRecord] = field(default_factory=list)
     storages: list[Storage] = field(default_factory=list)
     contents: list[Tensor] = field(default_factory=list)
+    shapes: dict[int, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,6 +94,8 @@ class _Shared:
 
 def collect(state: Mapping[str, Value]) -> Collected:
     """Take a state apart; raises UnsupportedValueError or LimitError naming the tensor."""
+    if not isinstance(state, Mapping):
+        raise TypeError(f"a state is a mapping of names to tensors, not a {type(state).__name__}")
     flat: list[tuple[str, Tensor, int]] = []
     for name, value in state.items():
         _check_name(name)
@@ -92,24 +104,42 @@ def collect(state: Mapping[str, Value]) -> Collected:
                 flat.append((name, plain_tensor(value.values), value.bits))
                 flat += [("", plain_tensor(part), 0) for part in (value.scale, value.zero_point)]
             else:
-                flat.append((name, plain_tensor(value), 0))
+                flat.append((name, _checked_bools(plain_tensor(value)), 0))
         except CodecError as error:
             raise type(error)(f"tensor {name!r}: {error}") from None
-    if len(flat) > MAX_TENSORS:
-        raise LimitError(f"the state has {len(flat)} tensors, at most {MAX_TENSORS} are allowed")
     ranges = _shared_ranges(flat)
     out = Collected()
     shared: dict[int, _Shared] = {}
     for name, tensor, bits in flat:
         key = _storage_key(tensor)
-        if key in ranges and name and not bits:
+        # An empty tensor sees nothing, and shares nothing.
+        if key in ranges and name and not bits and tensor.numel():
             _add_view(out, shared, name, tensor, ranges[key])
         else:
             kind = CODES if bits else PLAIN
             _add_storage(out, element_bytes(tensor), dtype_of(tensor), bits)
             shape, number = tuple(tensor.shape), len(out.storages) - 1
+            # A complex number is two lanes.
+            lanes = out.storages[number].lane_count // max(1, tensor.numel())
+            out.shapes[number] = (*shape[:-1], shape[-1] * lanes) if shape else ()
             out.tensors.append(TensorRecord(kind, name, dtype_of(tensor), shape, number, bits=bits))
     return out
+
+
+def _checked_bools(tensor: Tensor) -> Tensor:
+    """The tensor; raises UnsupportedValueError if a bool is neither 0 nor 1."""
+    if tensor.dtype == torch.bool and (most := largest_byte(tensor)) > 1:
+        raise UnsupportedValueError(
+            f"a bool is stored as {most}, neither 0 nor 1; use tensor.view(torch.uint8) != 0"
+        )
+    return tensor
+
+
+def largest_byte(tensor: Tensor) -> int:
+    """The largest byte of a tensor of a one-byte dtype, 0 if it has none."""
+    bits = torch.empty(0, dtype=torch.uint8, device=tensor.device)
+    bits.set_(tensor.untyped_storage(), tensor.storage_offset(), tensor.shape, tensor.stride())
+    return int(bits.max()) if bits.numel() else 0
 
 
 def _check_name(name: object) -> None:
@@ -128,6 +158,10 @@ def plain_tensor(value: object) -> Tensor:
     if not isinstance(value, Tensor):
         raise UnsupportedValueError(
             f"a {type(value).__name__} is no tensor; put other things into the metadata"
+        )
+    if is_lazy(value):
+        raise UnsupportedValueError(
+            "a lazy parameter has no values yet; run the model once before its state is stored"
         )
     wrapper = hasattr(value, "__tensor_flatten__")
     if wrapper or value.layout != torch.strided or value.is_quantized or value.is_nested:
@@ -204,52 +238,9 @@ def _add_view(
         start = span[0] - span[0] % ALIGNMENT_BYTES
         _add_storage(out, _bytes_of(tensor, start, span[1]), dtype, 0)
         shared[key] = _Shared(len(out.storages) - 1, start)
-    # An empty view may lie anywhere: it sees nothing.
-    start_bytes = tensor.storage_offset() * tensor.itemsize if tensor.numel() else span[0]
-    offset = (start_bytes - shared[key].start) // tensor.itemsize
-    out.tensors.append(
-        TensorRecord(
-            kind, name, dtype, tuple(tensor.shape), shared[key].number, offset, tensor.stride()
-        )
-    )
-
-
-def restore(tensors: tuple[TensorRecord, ...], contents: list[Tensor]) -> State:
-    """The state from its records and each storage's bytes; raises HeaderError for bad codes."""
-    with warnings.catch_warnings():
-        # torch calls complex32 experimental; the bits are kept all the same.
-        warnings.filterwarnings("ignore", "ComplexHalf")
-        return _restored_state(tensors, contents)
-
-
-def _restored_state(tensors: tuple[TensorRecord, ...], contents: list[Tensor]) -> State:
-    state: State = {}
-    found = iter(tensors)
-    for record in found:
-        value = _restore_tensor(record, contents)
-        if record.kind != CODES:
-            state[record.name] = value
-            continue
-        scale, zero_point = (_restore_tensor(next(found), contents) for _ in range(2))
-        try:
-            state[record.name] = QuantizedTensor(value, record.bits, scale, zero_point)
-        except UnsupportedValueError as error:
-            raise HeaderError(f"tensor {record.name!r}: {error}") from None
-    return state
-
-
-def _restore_tensor(record: TensorRecord, contents: list[Tensor]) -> Tensor:
-    strides = record.strides
-    if record.kind in (PLAIN, CODES):
-        strides = _row_major(record.shape)
-    storage = contents[record.storage].untyped_storage()
-    tensor = torch.empty(0, dtype=record.dtype.torch())
-    return tensor.set_(storage, record.offset, record.shape, strides)
-
-
-def _row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
-    strides, step = [], 1
-    for size in reversed(shape):
-        strides.append(step)
-        step *= max(size, 1)
-    return tuple(reversed(strides))
+    offset = (tensor.storage_offset() * tensor.itemsize - shared[key].start) // tensor.itemsize
+    # From a dimension of one element there is no step, and torch leaves anything there.
+    shape = tuple(tensor.shape)
+    strides = tuple(s if size > 1 else 0 for s, size in zip(tensor.stride(), shape, strict=True))
+    number = shared[key].number
+    out.tensors.append(TensorRecord(kind, name, dtype, shape, number, offset, strides))

@@ -27,14 +27,18 @@ def string(text: bytes) -> bytes:
 
 @dataclass
 class Reader:
-    """A position in the header; each method takes the next field or raises a CodecError."""
+    """A position in some bytes; each method takes the next field or raises a CodecError.
+
+    `place` is what the bytes are, for messages.
+    """
 
     data: bytes
     position: int = 0
+    place: str = "header"
 
     def where(self) -> str:
         """For messages."""
-        return f"header byte {self.position}"
+        return f"{self.place} byte {self.position}"
 
     def take(self, count: int, what: str) -> bytes:
         """The next `count` bytes."""
@@ -44,6 +48,10 @@ class Reader:
         piece = self.data[self.position : end]
         self.position = end
         return piece
+
+    def rest(self) -> bytes:
+        """All that is left."""
+        return self.take(len(self.data) - self.position, "the rest")
 
     def _short(self, count: int, what: str) -> TruncatedError:
         left = len(self.data) - self.position
@@ -62,18 +70,28 @@ class Reader:
         return int.from_bytes(self.take(4, what), "little")
 
     def varint(self, what: str, at_most: int | None = None) -> int:
-        """An unsigned LEB128 number; raises LimitError above `at_most`."""
+        """An unsigned LEB128 number in its shortest form; raises LimitError above `at_most`."""
         start, value = self.position, 0
+        # Almost always it is one byte, and there are many of them.
+        if start < len(self.data) and (first := self.data[start]) < 0x80 and at_most is None:
+            self.position += 1
+            return first
         for index in range(MAX_VARINT_BYTES):
             byte = self.u8(what)
             value |= (byte & 0x7F) << 7 * index
             if byte < 0x80:
                 break
         else:
-            raise HeaderError(f"header byte {start}: {what} takes over {MAX_VARINT_BYTES} bytes")
+            raise HeaderError(
+                f"{self.place} byte {start}: {what} takes over {MAX_VARINT_BYTES} bytes"
+            )
+        if index and not byte:
+            raise HeaderError(
+                f"{self.place} byte {start}: {what} is {value} in more bytes than it needs"
+            )
         if at_most is not None and value > at_most:
             raise LimitError(
-                f"header byte {start}: {what} is {value}, at most {at_most} is allowed"
+                f"{self.place} byte {start}: {what} is {value}, at most {at_most} is allowed"
             )
         return value
 

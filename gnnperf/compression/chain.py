@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 
 from gnnperf.compression.compressed import Compressed, Step
+from gnnperf.compression.coverage import borne_out
 from gnnperf.compression.retraining import is_usable
 from gnnperf.records import Reading
 from gnnperf.training import Trained
@@ -76,7 +77,7 @@ def then(
     base = twin
     if before.steps:
         base = replace(twin, model=before.model, split=lambda: twin.parts)
-    after = apply(base, argument)
+    after = borne_out(apply(base, argument))
     parameters = list(after.model.parameters())
     step = Step(
         text,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -21,10 +21,18 @@ class RecipeError(GnnperfError):
 
 @dataclass(frozen=True)
 class Changed:
-    """How much of one parameter a recipe changed."""
+    """How much of one parameter a recipe changed, which the model's tensors have to bear out.
+
+    Attributes:
+        changed: entries.
+        total: entries there were.
+        how: they are zero or gone (removed), stored in fewer bits (quantized), or other numbers
+            than the twin's (moved).
+    """
 
     changed: int
     total: int
+    how: Literal["removed", "quantized", "moved"] = "removed"
 
 
 Coverage = Mapping[str, Changed]
@@ -70,7 +78,9 @@ class Compressed:
     Attributes:
         twin: the trained dense model.
         model: the changed copy, in eval mode.
-        coverage: the parameters the recipe took in hand.
+        coverage: the parameters the recipe took in hand. What a method says here is a claim, which
+            `gnnperf.recipes.compress` holds against the tensors; of an empty one it counts.
+        uncovered: weights that were not taken in hand, with the reason of each.
         finetuned: how the last training of the recipe went; None without. Best epoch 0 means that
             the weights from before it were as good on validation and were kept.
         deployed: the module that is shipped and run, where it is another than `model`, which then
@@ -79,17 +89,20 @@ class Compressed:
         start: what it means that training kept the weights it began with, `calibration sufficed`.
         recipe: its text, which `gnnperf.recipes.compress` fills in, as it does `steps`.
         steps: what each step of the recipe did, in their order.
+        deployment: how it is run, a name in `gnnperf.deploy.DEPLOYMENTS`; empty: as it is.
     """
 
     twin: Trained
     model: nn.Module
-    coverage: Coverage
+    coverage: Coverage = field(default_factory=dict)
     finetuned: FitReport | None = None
     deployed: Deployed | None = None
     readings: Mapping[str, Reading] = field(default_factory=dict)
     start: str = "start"
     recipe: str = ""
+    uncovered: Mapping[str, str] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()
+    deployment: str = ""
 
     @property
     def kept(self) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 from gnnperf.compression.compressed import Compressed
 from gnnperf.compression.masks import hold_masks
 from gnnperf.compression.retraining import training_readings
 from gnnperf.training import Trained, fit_cached
+from gnnperf.training.modules import copied
 
 
 def finetune(trained: Trained, argument: None = None) -> Compressed:
@@ -15,7 +14,7 @@ def finetune(trained: Trained, argument: None = None) -> Compressed:
 
     Never worse on validation than before: the starting weights compete with every epoch's.
     """
-    model = deepcopy(trained.model)
+    model = copied(trained.model)
     report = fit_cached(
         trained, model, trained.finetune, by=__name__, keep_start=True, after_step=hold_masks
     )

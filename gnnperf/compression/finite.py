@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from gnnperf.ops.values import dense_values
+
 
 def weights_fault(model: nn.Module) -> str:
     """The first stored tensor that holds NaN or infinity, in words; empty where none does."""
@@ -27,7 +29,7 @@ def logits_fault(model: nn.Module, batches: Sequence[Data]) -> str:
     training = model.training
     model.eval()
     try:
-        outputs = [value for batch in batches for value in _tensors(model(batch))]
+        outputs = [value for batch in batches for value in tensors_in(model(batch))]
     finally:
         model.train(training)
     bad = sum(map(_not_finite, outputs))
@@ -38,12 +40,14 @@ def logits_fault(model: nn.Module, batches: Sequence[Data]) -> str:
 def _not_finite(value: Tensor) -> int:
     if not (value.is_floating_point() or value.is_complex()):
         return 0
-    return value.numel() - int(value.isfinite().sum())
+    values = dense_values(value)
+    return values.numel() - int(values.isfinite().sum())
 
 
-def _tensors(output: Any) -> Iterator[Tensor]:
+def tensors_in(output: Any) -> Iterator[Tensor]:
+    """What a model gives, of lists, tuples and dictionaries each tensor in turn."""
     if isinstance(output, Tensor):
         yield output
     elif isinstance(output, (Mapping, list, tuple)):
         for part in output.values() if isinstance(output, Mapping) else output:
-            yield from _tensors(part)
+            yield from tensors_in(part)

@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 
 from gnnperf.compression.compressed import Changed, Compressed
+from gnnperf.compression.plain import untrained
 from gnnperf.compression.retraining import training_readings
 from gnnperf.training import Trained, fit_cached
 from gnnperf.training.optimizers.registry import WITH_L2
@@ -34,13 +35,13 @@ def regularize(trained: Trained, rate: float) -> Compressed:
     """
     settings = trained.train
     optimizer = WITH_L2.get(settings.optimizer, settings.optimizer)
-    model = trained.fresh()
+    model = untrained(trained)
     report = fit_cached(
         trained, model, replace(settings, weight_decay=rate, optimizer=optimizer), by=__name__
     )
     dense = dict(trained.model.named_parameters())
     coverage = {
-        name: Changed(int((parameter != dense[name]).sum()), parameter.numel())
+        name: Changed(int((parameter != dense[name]).sum()), parameter.numel(), "moved")
         for name, parameter in model.named_parameters()
     }
     return Compressed(

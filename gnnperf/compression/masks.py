@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
+
+from gnnperf.training.modules import copied
 
 MASKS = "pruning_masks"
 """Name of the submodule that carries the masks; its buffers are no part of the deployed model."""
@@ -71,7 +72,7 @@ def masks_after(
     """
     if not masks:
         return {}
-    marked = deepcopy(model)
+    marked = copied(model)
     for name, parameter in marked.named_parameters():
         parameter.copy_(masks[name]) if name in masks else parameter.fill_(1.0)
     stays = {name: p.detach() != 0 for name, p in change(marked).named_parameters()}

@@ -9,6 +9,8 @@ from torch import nn
 from gnnperf.compression.finite import logits_fault
 from gnnperf.records import Reading, measured, unavailable
 from gnnperf.training import FitReport, Trained
+from gnnperf.training.metrics import metric_named
+from gnnperf.training.tasks.base import CONSTANTS
 
 
 def training_readings(
@@ -39,10 +41,10 @@ def training_readings(
         readings["diverged_epoch"] = measured(report.diverged_epoch, "count", source)
     if why := _unusable(trained, report, model):
         reason = f"the training diverged: {why}"
-        # What the commonest class gets is the labels' alone.
-        scores = [name for name in trained.report.validation if name != "majority"]
-        names = [*scores, f"{trained.task.metric}_drop"]
-        readings |= {name: unavailable("fraction", "test part", reason) for name in names}
+        metric = trained.task.metric
+        units = {n: metric_named(n).unit for n in trained.report.validation if n not in CONSTANTS}
+        units[f"{metric}_drop"] = metric_named(metric).unit
+        readings |= {name: unavailable(unit, "test part", reason) for name, unit in units.items()}
         readings["stored_bytes"] = unavailable("bytes", "file", reason)
         readings["size_ratio"] = unavailable("ratio", "dense_bytes / stored_bytes", reason)
     return readings

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gnnperf.errors import GnnperfError
-from gnnperf.gates.metrics import LIMITS, SCORE, Metric
+from gnnperf.gates.metrics import COVERAGE, LIMITS, SCORE, Metric
 
 DEFAULT_FOLDER = "baselines"
 _HIGHEST = 10.0
@@ -52,7 +52,8 @@ def limit_of(
 def parse_limits(content: Mapping[str, Any], where: str) -> dict[str, float]:
     """Limits as people write them, `10%` or 0.1; raises LimitError naming `where`.
 
-    Of a score `0.02` are points of it, and `5%` a share of the baseline's value.
+    Of a score `0.02` are points of it, and `5%` a share of the baseline's value; `coverage` is the
+    least share of the weights, from 0 to 1.
     """
     found = {}
     for name, value in content.items():
@@ -73,6 +74,11 @@ def _fraction(name: str, value: Any, where: str) -> float:
             fraction = Share(fraction)
     except (TypeError, ValueError, OverflowError):
         fraction = math.nan
+    if name == COVERAGE and not 0 <= fraction <= 1:
+        raise LimitError(
+            f"{where}: {name} = {value!r} is no share of the weights; write one from 0 to 100 %, "
+            'such as "95%" or 0.95'
+        )
     if not 0 <= fraction <= _HIGHEST:
         raise LimitError(
             f"{where}: {name} = {value!r} is no limit; write a share from 0 to 1000 %, "

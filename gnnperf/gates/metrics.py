@@ -64,7 +64,10 @@ METRICS: dict[str, Metric] = {
 # On one class of machine a training gives the same bits again, so any drop is real.
 SCORE = Metric("score", "score", "score", tolerance=0.01, elsewhere=0.05)
 
-LIMITS = tuple(dict.fromkeys(metric.limit for metric in (*METRICS.values(), SCORE)))
+COVERAGE = "coverage"
+"""The least share of the weights that a recipe has to take in hand: no limit of a change."""
+
+LIMITS = (*dict.fromkeys(metric.limit for metric in (*METRICS.values(), SCORE)), COVERAGE)
 """The names under which limits are set."""
 
 

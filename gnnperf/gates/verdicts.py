@@ -11,6 +11,7 @@ from gnnperf.gates.baselines import CaseBaseline, OnMachine, Paired
 from gnnperf.gates.calibration import alone_limit_fraction, limit_fraction
 from gnnperf.gates.limits import limit_of
 from gnnperf.gates.metrics import (
+    COVERAGE,
     METRICS,
     SCORE,
     Metric,
@@ -129,6 +130,30 @@ def judge(
     findings += _gone_readings(test, record, known)
     notes += _wide(findings, limits)
     return case_verdict(test, findings, notes, strict=strict)
+
+
+def judge_coverage(test: str, record: Record, limits: Mapping[str, float]) -> Finding | None:
+    """The share of the weights that the recipe took in hand against the least that is allowed.
+
+    It needs no baseline; None where no limit is set.
+    """
+    least = limits.get(COVERAGE)
+    if least is None:
+        return None
+    reading = record.readings.get("covered")
+    now = None if reading is None else reading.value
+    if now is None:
+        why = "it was not counted" if reading is None else reading.reason
+        sentence = f"{test}: how much of the weights it covers is unavailable: {why}"
+        return Finding("covered", "regressed", None, None, None, least, sentence)
+    left = ", ".join(record.uncovered)
+    sentence = (
+        f"{test}: {record.recipe} covers {now:.4f} of the weights, and {least:.4f} is the least"
+        + (f"; left out: {left}" if left else "")
+    )
+    # Both are quotients: the least itself must not fail by rounding.
+    verdict: Verdict = "ok" if now >= least - 1e-9 else "regressed"
+    return Finding("covered", verdict, None, now, None, least, sentence)
 
 
 def _judge_exact(

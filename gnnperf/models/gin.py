@@ -51,7 +51,7 @@ class GINInputs:
 _USUAL_ROOT = 6.0
 
 
-def _root_readout(start: Tensor) -> SparseMatrix:
+def root_readout(start: Tensor) -> SparseMatrix:
     """[graphs, nodes]: sums each graph's rows and divides by the root of their number.
 
     A mean hides how large a graph is, which tells much about PROTEINS, and a sum is of another
@@ -105,7 +105,7 @@ class GIN(nn.Module):
         return data
 
     def _inputs(self, data: Data) -> GINInputs:
-        return GINInputs(adjacency(data.edge_index, data.num_nodes), _root_readout(starts(data)))
+        return GINInputs(adjacency(data.edge_index, data.num_nodes), root_readout(starts(data)))
 
     def forward(self, data: Data) -> Tensor:
         """Logits [graphs, classes]."""

@@ -130,6 +130,14 @@ class SplineInputs:
         return SplineInputs(self.features.to(*args, **kwargs), self.operator.to(*args, **kwargs))
 
 
+def pseudo_of(data: Data) -> Tensor:
+    """The edges' pseudo-coordinates [edges, dimensions]: of the data, else the targets' degrees."""
+    if data.edge_attr is None:
+        data = TargetIndegree()(copy(data))
+    pseudo: Tensor = data.edge_attr
+    return pseudo
+
+
 class SplineNet(nn.Module):
     """Two SplineConv layers with input and hidden dropout (paper, Table 3: 69,143 parameters).
 
@@ -152,9 +160,7 @@ class SplineNet(nn.Module):
         return data
 
     def _inputs(self, data: Data) -> SplineInputs:
-        if data.edge_attr is None:
-            data = TargetIndegree()(copy(data))
-        operator = self.conv1.operator(data.edge_index, data.edge_attr, data.num_nodes)
+        operator = self.conv1.operator(data.edge_index, pseudo_of(data), data.num_nodes)
         return SplineInputs(sparse_if_worthwhile(data.x), operator)
 
     def forward(self, data: Data) -> Tensor:

@@ -51,6 +51,14 @@ def readout(x: Tensor, start: Tensor, mode: str) -> Tensor:
     return functional.embedding_bag(row, x, start, mode=mode, include_last_offset=True)
 
 
+def mean_readout(start: Tensor) -> SparseMatrix:
+    """[graphs, nodes]: the mean of each graph's rows; a graph without rows reads zero."""
+    nodes = torch.diff(start)
+    graph = torch.repeat_interleave(nodes)
+    node = torch.arange(len(graph), device=start.device)
+    return SparseMatrix.from_coo(graph, node, 1 / nodes[graph], (len(nodes), len(graph)))
+
+
 @dataclass(frozen=True)
 class GraphInputs:
     """What depends on a batch's graphs alone: the aggregation and where each graph begins."""

@@ -26,6 +26,7 @@ from gnnperf.gates.verdicts import (
     fails,
     gone,
     judge,
+    judge_coverage,
 )
 from gnnperf.plugin.gate_seeds import Seeds
 from gnnperf.plugin.gone import GoneCase, WholeFiles, insert_gone
@@ -89,6 +90,7 @@ class GateRun:
             if record is not None:
                 self._report.records[item.nodeid] = record
                 self._seeds.add(item.nodeid, record, self._limits(item))
+                self._add_coverage(item, record)
             if isinstance(item, GoneCase):
                 self._report.verdicts[item.nodeid] = item.verdict
         if self._gates:
@@ -102,6 +104,12 @@ class GateRun:
 
     def _limits(self, item: pytest.Item) -> Mapping[str, float]:
         return {**self._options.limits, **marked_limits(item)}
+
+    def _add_coverage(self, item: pytest.Item, record: Record) -> None:
+        """The verdict of a case that covers too little, which fails before it is judged."""
+        finding = judge_coverage(item.nodeid, record, self._limits(item))
+        if self._gates and finding is not None and fails(finding.verdict, strict=False):
+            self._report.verdicts[item.nodeid] = case_verdict(item.nodeid, [finding])
 
     def _judged(self, item: pytest.Item, record: Record | None) -> CaseVerdict | None:
         test = item.nodeid

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from gnnperf.errors import GnnperfError
+
+if TYPE_CHECKING:
+    from gnnperf.records import Record
 
 GATE_MARK = "gnnperf_gate"
 
@@ -13,7 +18,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker."""
     config.addinivalue_line(
         "markers",
-        f"{GATE_MARK}(latency='10%', score=0.02, ...): limits of the gate for these cases",
+        f"{GATE_MARK}(latency='10%', score=0.02, coverage=0.95, ...): limits of the gate for "
+        "these cases; coverage, the least share of the weights, holds without a baseline too",
     )
 
 
@@ -40,3 +46,18 @@ def marked_limits(item: pytest.Item) -> dict[str, float]:
             )
         found = {**parse_limits(mark.kwargs, where), **found}
     return found
+
+
+def require_covered(item: pytest.Item, record: Record) -> None:
+    """Hold the record to the least coverage that the project or a marker sets; raises GateError.
+
+    With a gate or without: it needs no baseline.
+    """
+    from gnnperf.gates.limits import read_settings
+    from gnnperf.gates.thresholds import GateError
+    from gnnperf.gates.verdicts import fails, judge_coverage
+
+    limits = {**read_settings(item.config.rootpath).limits, **marked_limits(item)}
+    finding = judge_coverage(item.nodeid, record, limits)
+    if finding is not None and fails(finding.verdict, strict=False):
+        raise GateError(finding.sentence)

@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gnnperf.errors import GnnperfError
+from gnnperf.plugin.limits import require_covered
 from gnnperf.plugin.results import from_store_or
 from gnnperf.plugin.rounds import latency_seconds, run_rounds
 from gnnperf.plugin.shared import RECORD, shown
 from gnnperf.plugin.tables import COMPARISONS, RECORDS, TABLES
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from gnnperf.compression import Compressed
     from gnnperf.meters.registry import MeterOptions
     from gnnperf.records import Reading, Record
     from gnnperf.study.workbench import Workbench
+    from gnnperf.training import Trained
 
 _LATENCY_SECONDS = 15.0
 """Two callables so slow that their rounds take longer get fewer of them."""
@@ -149,27 +153,52 @@ def cpu(
     return _metered(request, "cpu")
 
 
+def _compressed(case: Compressed | Trained, recipe: str | None) -> Compressed:
+    from gnnperf.compression import Compressed
+    from gnnperf.recipes import compress
+    from gnnperf.training import Trained
+
+    if isinstance(case, Trained) and recipe is not None:
+        return compress(case, recipe)
+    if isinstance(case, Compressed) and recipe is None:
+        return case
+    raise GnnperfError(
+        f"measure was given a {type(case).__name__} and recipe={recipe!r}; give a trained model "
+        "with a recipe, measure(trained, recipe='global@0.5'), or a compressed one without"
+    )
+
+
 @pytest.fixture
 def measure(
     request: pytest.FixtureRequest, _measuring_alone: None, _timer: Any, workbench: Workbench
 ) -> Callable[..., Record]:
     """`measure(compressed, meters=(...), isolated=False)`: a case beside its twin, once a test.
 
-    The record goes into pytest-benchmark's JSON and the closing table.
+    `measure(trained, recipe="global@0.5")` applies the recipe first. Of a deployed case `eager=` is
+    the twin as its user would write it in PyG. The record goes into pytest-benchmark's JSON and the
+    closing table.
     """
     from gnnperf.records import to_json
     from gnnperf.study.measure import DEFAULT_METERS, inference
     from gnnperf.study.measure import measure as take
 
     def measure_case(
-        compressed: Compressed, meters: Sequence[str] = DEFAULT_METERS, *, isolated: bool = False
+        case: Compressed | Trained,
+        meters: Sequence[str] = DEFAULT_METERS,
+        *,
+        recipe: str | None = None,
+        isolated: bool = False,
+        eager: nn.Module | None = None,
     ) -> Record:
+        compressed = _compressed(case, recipe)
         if "gnnperf" in _timer.extra_info:
             raise GnnperfError(
                 f"{request.node.name}: measure() takes one case a test; parametrize the others"
             )
         seconds = latency_seconds(request.config, _CASE_LATENCY_SECONDS)
         settings = {"allocator": workbench.allocator, "latency_seconds": seconds}
+        if eager is not None:
+            settings["eager"] = type(eager).__name__
         options = _meter_options(request.config, isolated)
 
         def now() -> Record:
@@ -179,6 +208,7 @@ def measure(
                 settings,
                 meters=meters,
                 options=options,
+                eager=eager,
             )
             if "latency" not in meters:
                 # pytest-benchmark saves the record only beside something that it timed.
@@ -190,6 +220,7 @@ def measure(
         _timer.extra_info["gnnperf"] = to_json(record)
         request.config.stash[RECORDS][request.node.nodeid] = record
         request.node.stash[RECORD] = record
+        require_covered(request.node, record)
         return record
 
     return measure_case

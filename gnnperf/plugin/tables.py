@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -36,6 +36,30 @@ def closing_row(pytestconfig: pytest.Config) -> Callable[..., None]:
     return add
 
 
+_Groups = list[tuple[str | None, list[dict[str, Any]]]]
+
+
+@pytest.hookimpl(optionalhook=True, wrapper=True)
+def pytest_benchmark_group_stats(config: pytest.Config) -> Generator[None, _Groups, _Groups]:
+    """Leave our cases out of pytest-benchmark's table, unless it is asked for; its JSON has them.
+
+    Where it compares runs all stay in, as it judges what is in its table.
+    """
+    groups = yield
+    asked = (*config.invocation_params.args, *config.getini("addopts"))
+    named = any(str(argument).startswith(_ITS_TABLE) for argument in asked)
+    if named or config.getoption("verbose") > 0:
+        return groups
+    others = [
+        (name, [one for one in group if "gnnperf" not in one.get("extra_info", {})])
+        for name, group in groups
+    ]
+    return [(name, group) for name, group in others if group]
+
+
+_ITS_TABLE = ("--benchmark-columns", "--benchmark-compare")
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
@@ -45,9 +69,16 @@ def pytest_terminal_summary(
     comparisons = config.stash[COMPARISONS]
     if not (records or comparisons or tables):
         return
-    from gnnperf.reports.table import closing_report
+    from gnnperf.reports.closing import closing_report
 
     terminalreporter.section("gnnperf")
-    closing = closing_report(list(records.values()), comparisons, tables).splitlines()
+    closing = closing_report(
+        list(records.values()),
+        comparisons,
+        tables,
+        width=terminalreporter._tw.fullwidth,
+        colours=terminalreporter.hasmarkup,
+        all_rows=config.getoption("verbose") > 0,
+    ).splitlines()
     for line in (*closing, *notes_on_results(config)):
         terminalreporter.write_line(line)

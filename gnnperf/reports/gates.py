@@ -83,7 +83,7 @@ def _rows(report: GateReport) -> list[dict[str, str]]:
     """Ordered as the run was; columns only for what some case has."""
     columns: dict[str, Callable[[Finding], bool]] = {
         "stored bytes": lambda f: f.metric == "stored_bytes",
-        "score": lambda f: f.metric not in METRICS and f.metric not in ("case", "data"),
+        "score": lambda f: f.metric not in METRICS and f.metric not in ("case", "data", "covered"),
         "CPU time / twin": lambda f: f.metric == "cpu_ratio",
         "limit": lambda f: f.metric == "cpu_ratio",
     }

@@ -21,7 +21,8 @@ class Figure:
 
 
 @functools.cache
-def _rows() -> tuple[Mapping[str, str], ...]:
+def paper_rows() -> tuple[Mapping[str, str], ...]:
+    """Every figure of the paper's tables, a row each: where it stands, `mean`, `std`, `unit`."""
     text = resources.files("gnnperf.reports").joinpath("paper.csv").read_text()
     return tuple(csv.DictReader(text.splitlines()))
 
@@ -32,7 +33,7 @@ def paper_figure(**cell: str | int) -> Figure | None:
     Columns: table, dataset, model, method, finetune, level, metric. Raises ValueError when the
     named ones leave several figures.
     """
-    found = [row for row in _rows() if all(row[name] == str(cell[name]) for name in cell)]
+    found = [row for row in paper_rows() if all(row[name] == str(cell[name]) for name in cell)]
     if len(found) > 1:
         raise ValueError(f"{cell} is in {len(found)} places of the paper's tables; name more")
     if not found:

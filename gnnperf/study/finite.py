@@ -28,5 +28,6 @@ def require_finite(compressed: Compressed) -> None:
         if fault := weights_fault(model) or logits_fault(model, twin.parts.test):
             raise NotFiniteError(
                 f"{twin.workload}-{compressed.recipe}-seed{twin.seed}: {fault} in {name}, so that "
-                "nothing was measured; train with a lower learning rate, or mend data or checkpoint"
+                "nothing was measured; train with a lower learning rate, choose a milder recipe, "
+                "or mend data or checkpoint"
             )

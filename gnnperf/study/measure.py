@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import math
 import tempfile
-from collections.abc import Callable, Sequence
-from copy import deepcopy
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,18 +16,26 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from gnnperf import codec
+from gnnperf.codec.errors import UnsupportedValueError
 from gnnperf.compression import Compressed, Deployed, Step, deployed_state
+from gnnperf.compression.coverage import COVERED, borne_out, proven
+from gnnperf.compression.plain import with_plain_models
 from gnnperf.errors import GnnperfError
 from gnnperf.meters import registry
 from gnnperf.meters.base import Readings, beside
 from gnnperf.meters.cost import parameter_readings
 from gnnperf.meters.latency import DeviceClock, Pair, cuda_clock
 from gnnperf.meters.memory.heap import LoadHeapMeter
+from gnnperf.models.ties import tie, ties
+from gnnperf.ops.values import dense_values
 from gnnperf.records import Layer, Reading, Record, measured, unavailable
+from gnnperf.study.deployed import DeployedPair
 from gnnperf.study.finite import require_finite
 from gnnperf.system.machine import describe_machine, git_commit, versions
 from gnnperf.training import Metric, Parts, Trained, evaluate
 from gnnperf.training.metrics import metric_named
+from gnnperf.training.modules import copied
+from gnnperf.training.ready import device_of
 
 RunPair = Callable[[Pair], None]
 """Runs a pair's rounds: `Pair.run`, or pytest-benchmark's way."""
@@ -47,6 +54,8 @@ class Setting:
 
     run_pair: RunPair
     options: registry.MeterOptions
+    deployed: DeployedPair | None = None
+    eager: nn.Module | None = None
 
 
 def measure(
@@ -56,6 +65,7 @@ def measure(
     *,
     meters: Sequence[str] = DEFAULT_METERS,
     options: registry.MeterOptions | None = None,
+    eager: nn.Module | None = None,
 ) -> Record:
     """Measure a case beside its twin, each meter in a pass of its own.
 
@@ -65,18 +75,28 @@ def measure(
         provenance: more of it, for the record.
         meters: names in PASSES; raises GnnperfError for others.
         options: how meters look; the GPUs in use are the model's.
+        eager: the twin as its user would write it in PyG, for the `eager_ratio` of a case that is
+            deployed.
 
-    Raises NotFiniteError, before anything is measured, where case or twin holds or gives NaN.
+    Raises NotFiniteError, before anything is measured, where case or twin holds or gives NaN, and
+    DeployError for a deployment that cannot be had, or that breaks its promise.
     """
     unknown = [name for name in meters if name not in PASSES]
     if unknown:
         raise GnnperfError(f"unknown meters {unknown}; there are {', '.join(PASSES)}")
+    if COVERED not in compressed.readings:
+        # Not made by a recipe.
+        compressed = proven(borne_out(with_plain_models(compressed)))
     require_finite(compressed)
     twin = compressed.twin
+    deployed = DeployedPair.of(compressed) if compressed.deployment else None
     setting = Setting(
-        run_pair, replace(options or registry.MeterOptions(), gpus=gpus_of(_device(twin)))
+        run_pair,
+        replace(options or registry.MeterOptions(), gpus=gpus_of(_device(twin))),
+        deployed,
+        eager,
     )
-    readings: Readings = {}
+    readings: Readings = {} if deployed is None else deployed.checked(compressed)
     for name in dict.fromkeys(meters):
         readings.update(PASSES[name](compressed, setting))
     readings.update(compressed.readings)
@@ -88,7 +108,7 @@ def measure(
         metric=headline(twin).name,
         readings=readings,
         layers={
-            name: Layer(parameter.numel(), int(torch.count_nonzero(parameter)))
+            name: Layer(parameter.numel(), int(torch.count_nonzero(dense_values(parameter))))
             for name, parameter in compressed.model.named_parameters()
         },
         coverage={n: (part.changed, part.total) for n, part in compressed.coverage.items()},
@@ -97,6 +117,7 @@ def measure(
         dataset=twin.data["dataset"],
         source=twin.data["source"],
         higher_is_better=headline(twin).higher_is_better,
+        uncovered=compressed.uncovered,
         steps=tuple(map(_step_record, compressed.steps)),
     )
 
@@ -123,9 +144,10 @@ def score_readings(compressed: Compressed) -> dict[str, Reading]:
     return {name: compressed.readings.get(name, reading) for name, reading in readings.items()}
 
 
-def _scores(compressed: Compressed) -> dict[str, Reading]:
+def _scores(compressed: Compressed, deployed: DeployedPair | None = None) -> dict[str, Reading]:
     twin = compressed.twin
-    mine = evaluate(compressed.model, twin.task, twin.parts.test)
+    model = compressed.model if deployed is None else deployed.case
+    mine = evaluate(model, twin.task, twin.parts.test)
     dense = twin.test_scores()
     metric, source = headline(twin), "test part"
     drop = metric.worse_by(dense[metric.name], mine[metric.name])
@@ -165,26 +187,52 @@ def _finite(value: float, unit: str, source: str) -> Reading:
 
 def size_readings(compressed: Compressed) -> dict[str, Reading]:
     """Parameters, non-zeros, and bytes of the file that was read back and compared bit for bit."""
-    state = compressed.state()
     dense_bytes = len(torch_bytes(compressed.twin.model.state_dict()))
-    stored_bytes = verified_bytes(state)
     return {
-        **parameter_readings(compressed.model.parameters()),
+        **parameter_readings(map(dense_values, compressed.model.parameters())),
         "model_bytes": measured(
             len(torch_bytes(deployed_state(compressed.model))),
             "bytes",
             "torch.save of the case's state, without masks",
         ),
         "dense_bytes": measured(dense_bytes, "bytes", "torch.save of the twin's state"),
-        "stored_bytes": measured(stored_bytes, "bytes", "file, read back, equal bit for bit"),
-        "algorithm1_bytes": measured(
-            codec.algorithm1_bytes(state), "bytes", "the paper's Algorithm 1, not decodable"
-        ),
-        "size_ratio": measured(dense_bytes / stored_bytes, "ratio", "dense_bytes / stored_bytes"),
+        **stored_readings(compressed.state(), dense_bytes),
     }
 
 
-def torch_bytes(state: dict[str, Tensor]) -> bytes:
+def stored_readings(state: codec.State, dense_bytes: int) -> Readings:
+    """Bytes of the state's file, and by the paper's algorithm; of torch.save's where need be.
+
+    The codec holds dense tensors and codes. What a model of another library keeps besides is
+    written by torch, and the reading says so.
+    """
+
+    def ratio(stored_bytes: int) -> Reading:
+        return measured(dense_bytes / stored_bytes, "ratio", "dense_bytes / stored_bytes")
+
+    try:
+        stored_bytes = verified_bytes(state)
+        algorithm1_bytes = codec.algorithm1_bytes(state)
+    except UnsupportedValueError as error:
+        whole, written = (
+            f"torch.save, as the codec cannot hold it: {error}",
+            len(torch_bytes(state)),
+        )
+        return {
+            "stored_bytes": measured(written, "bytes", whole),
+            "algorithm1_bytes": unavailable("bytes", "the paper's Algorithm 1", str(error)),
+            "size_ratio": ratio(written),
+        }
+    return {
+        "stored_bytes": measured(stored_bytes, "bytes", "file, read back, equal bit for bit"),
+        "algorithm1_bytes": measured(
+            algorithm1_bytes, "bytes", "the paper's Algorithm 1, not decodable"
+        ),
+        "size_ratio": ratio(stored_bytes),
+    }
+
+
+def torch_bytes(state: Mapping[str, Any]) -> bytes:
     """What `torch.save` writes for a state."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
@@ -218,6 +266,12 @@ def latency_readings(compressed: Compressed, run_pair: RunPair) -> dict[str, Rea
     return readings if switched_off else {**readings, **simulated_readings(compressed)}
 
 
+def _latency(compressed: Compressed, setting: Setting) -> Readings:
+    if setting.deployed is not None:
+        return setting.deployed.ratios(compressed, setting.run_pair, setting.eager)
+    return latency_readings(compressed, setting.run_pair)
+
+
 def simulated_readings(compressed: Compressed) -> Readings:
     """Time of a model that only simulates what is shipped, beside the twin's; else nothing."""
     if compressed.deployed is None:
@@ -235,7 +289,7 @@ def simulated_readings(compressed: Compressed) -> Readings:
 
 def meter_readings(kind: str, compressed: Compressed, setting: Setting) -> Readings:
     """One kind of meter on one inference over the test part, then on the twin's."""
-    return beside(registry.meters(kind, setting.options), *_both(compressed))
+    return beside(registry.meters(kind, setting.options), *_both(compressed, setting.deployed))
 
 
 def memory_readings(compressed: Compressed, setting: Setting) -> Readings:
@@ -243,13 +297,21 @@ def memory_readings(compressed: Compressed, setting: Setting) -> Readings:
     twin = compressed.twin
     state = compressed.state()
     with tempfile.TemporaryDirectory() as folder:
-        mine, dense = Path(folder) / "state.gnnz", Path(folder) / "state.pt"
-        codec.save(state, mine)
+        mine, dense, read_mine = (
+            Path(folder) / "state.gnnz",
+            Path(folder) / "state.pt",
+            _read_stored,
+        )
+        try:
+            codec.save(state, mine)
+        except UnsupportedValueError:
+            read_mine = _read_any
+            torch.save(deployed_state(compressed.model), mine)
         torch.save(twin.model.state_dict(), dense)
         load = [
-            LoadAndInfer(path, read, deepcopy(model), twin.parts.test)
+            LoadAndInfer(path, read, copied(model), twin.parts.test)
             for path, read, model in (
-                (mine, _read_stored, compressed.shipped),
+                (mine, read_mine, compressed.shipped),
                 (dense, _read_dense, twin.model),
             )
         ]
@@ -259,7 +321,11 @@ def memory_readings(compressed: Compressed, setting: Setting) -> Readings:
         }
 
 
-def _both(compressed: Compressed) -> tuple[Inference, Inference]:
+def _both(
+    compressed: Compressed, deployed: DeployedPair | None
+) -> tuple[Callable[[], None], Callable[[], None]]:
+    if deployed is not None:
+        return deployed.calls
     parts = compressed.twin.parts
     mine, twin = inference(compressed.shipped, parts), inference(compressed.twin.model, parts)
     return replace(mine, synchronized=True), replace(twin, synchronized=True)
@@ -279,10 +345,12 @@ class Inference:
 
     def __call__(self) -> None:
         """Compute; the results are thrown away."""
-        with torch.inference_mode():
+        # torch's compressed rows do not compute in inference mode.
+        sparse = any(p.layout != torch.strided for p in self.model.parameters())
+        with torch.no_grad() if sparse else torch.inference_mode():
             for batch in self.batches:
                 self.model(batch)
-        device = next(self.model.parameters()).device
+        device = device_of(self.model)
         if self.synchronized and device.type == "cuda":
             torch.cuda.synchronize(device)
 
@@ -303,7 +371,7 @@ class LoadAndInfer:
 
     def __call__(self) -> None:
         """Load and compute; raises GnnperfError for a state that is not the model's."""
-        device = next(self.model.parameters()).device
+        device = device_of(self.model)
         state = self.read(self.path)
         if isinstance(self.model, Deployed):
             self.model.restore(state)
@@ -314,7 +382,9 @@ class LoadAndInfer:
 
     def _load(self, state: dict[str, Tensor]) -> None:
         # Masks are no part of what is stored; everything stored must find its place.
+        tied = ties(self.model)
         found = self.model.load_state_dict(state, strict=False, assign=True)
+        tie(self.model, tied)
         if found.unexpected_keys:
             raise GnnperfError(f"the model has no place for {found.unexpected_keys}")
 
@@ -328,10 +398,16 @@ def _read_dense(path: Path) -> dict[str, Any]:
     return state
 
 
+def _read_any(path: Path) -> dict[str, Any]:
+    """What this process wrote itself, of whatever classes it holds."""
+    state: dict[str, Any] = torch.load(path, weights_only=False)
+    return state
+
+
 PASSES: dict[str, Callable[[Compressed, Setting], Readings]] = {
-    "scores": lambda compressed, setting: _scores(compressed),
+    "scores": lambda compressed, setting: _scores(compressed, setting.deployed),
     "size": lambda compressed, setting: size_readings(compressed),
-    "latency": lambda compressed, setting: latency_readings(compressed, setting.run_pair),
+    "latency": lambda compressed, setting: _latency(compressed, setting),
     **{kind: partial(meter_readings, kind) for kind in registry.METERS},
     "memory": memory_readings,
 }
@@ -344,7 +420,7 @@ def gpus_of(device: torch.device) -> tuple[int, ...]:
 
 
 def _device(trained: Trained) -> torch.device:
-    return next(trained.model.parameters()).device
+    return device_of(trained.model)
 
 
 def _provenance(trained: Trained) -> dict[str, Any]:

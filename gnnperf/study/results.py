@@ -21,7 +21,7 @@ from urllib.parse import quote
 from torch import Tensor
 
 import gnnperf
-from gnnperf.codec import State
+from gnnperf.codec import QuantizedTensor, State
 from gnnperf.compression import Compressed
 from gnnperf.errors import GnnperfError
 from gnnperf.meters.registry import MeterOptions
@@ -31,6 +31,7 @@ from gnnperf.system.machine import describe_machine, versions
 from gnnperf.system.sources import code_digest
 from gnnperf.system.store import DamagedFileError, key_of, read_checked, write_checked
 from gnnperf.training.keys import attributes_of, model_classes, state_digest, tensors_digest
+from gnnperf.training.ready import device_of
 
 IDENTITY = ("workload", "recipe", "seed", "meters")
 """Which case it is; results that differ in the rest are older or newer ones of the same case."""
@@ -79,7 +80,7 @@ def record_decides(
         "settings": dict(settings),
         "gnnperf's sources": _sources_digest(),
         "versions": versions(),
-        "machine": describe_machine(next(twin.model.parameters()).device),
+        "machine": describe_machine(device_of(twin.model)),
     }
     # As it will be read again: without tuples.
     plain: dict[str, Any] = json.loads(json.dumps(decides))
@@ -219,7 +220,7 @@ def _tensors(state: State) -> dict[str, Tensor]:
     """A stored state as tensors alone."""
     tensors: dict[str, Tensor] = {}
     for name, value in state.items():
-        if isinstance(value, Tensor):
+        if not isinstance(value, QuantizedTensor):
             tensors[name] = value
         else:
             kind = f"{name} of {value.bits} bits: "

@@ -7,7 +7,6 @@ import os
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +18,7 @@ from torch import nn
 from gnnperf.compression.finite import weights_fault
 from gnnperf.datasets import DataError, DataOptions, Dataset, DatasetSource, Mode
 from gnnperf.errors import GnnperfError
+from gnnperf.models.wrappers import folded, unwrapped
 from gnnperf.study.weights import load_weights, weights_digest
 from gnnperf.system import MOST_THREADS
 from gnnperf.system.files import FolderError, usable_path, writable_folder
@@ -27,6 +27,7 @@ from gnnperf.system.machine import find_device, settle_threads, tune_allocator
 from gnnperf.system.store import key_of
 from gnnperf.training import FitReport, Parts, Trained, evaluate, fit, prepared, seeded
 from gnnperf.training.keys import described, training_decides
+from gnnperf.training.modules import copied, lazy_names, materialize
 from gnnperf.training.own_fit import fit_by
 from gnnperf.training.trained import cached_training
 from gnnperf.workloads import Workload, find_workload
@@ -133,7 +134,7 @@ class Workbench:
         for data that cannot be had.
         """
         base = _kept(self._bases, (name, seed), lambda: self._base(find_workload(name), seed))
-        return replace(base, model=deepcopy(base.model))
+        return replace(base, model=copied(base.model))
 
     def is_trained(self, name: str, seed: int) -> bool:
         """Whether the cache has the base; nothing is split or trained. Raises as `trained`."""
@@ -163,6 +164,7 @@ class Workbench:
         # Another one than was trained, which may keep what it computed: the same from the cache.
         ready = start.fresh().eval()
         ready.load_state_dict(model.state_dict())
+        ready = folded(ready)
         dataset = start.dataset
         return Trained(
             workload=start.name,
@@ -189,15 +191,29 @@ class Workbench:
         dataset = self.dataset(workload.dataset)
         device = self.options.device
 
-        def fresh(draw: int = seed) -> nn.Module:
-            with seeded(draw):
-                return workload.model(dataset).to(device)
+        shared = (dataset.key, described(workload.task), seed)
 
         def split() -> Parts:
             return workload.task.split([graph.to(device) for graph in dataset.graphs], seed)
 
+        def parts() -> Parts:
+            return _kept(self._splits, shared, split)
+
+        def fresh(draw: int = seed) -> nn.Module:
+            if draw != seed and not workload.draws(dataset):
+                raise GnnperfError(
+                    f"{workload.name}: its model is an object, whose weights cannot be drawn anew; "
+                    "let `model` be a function that makes one"
+                )
+            with seeded(draw):
+                made = unwrapped(workload.build(dataset)).to(device)
+            if lazy_names(made):
+                batch = parts().train[0]
+                with seeded(draw):
+                    materialize(made, batch)
+            return made
+
         model, name, given = fresh(), workload.id_on(dataset.key), workload.checkpoint
-        shared = (dataset.key, described(workload.task), seed)
         decides = training_decides(
             model,
             workload.task,
@@ -214,7 +230,7 @@ class Workbench:
             name,
             dataset,
             fresh,
-            functools.cache(lambda: prepared(model, _kept(self._splits, shared, split))),
+            functools.cache(lambda: prepared(model, parts())),
             self.options.cache / "checkpoints" / f"{name}-seed{seed}-{key_of(decides)}.ckpt",
         )
 

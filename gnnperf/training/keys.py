@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import io
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, is_dataclass
 from types import FunctionType
@@ -157,8 +158,19 @@ def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 over names, dtypes, shapes and bytes of tensors."""
     digest = hashlib.sha256()
     for name, value in tensors.items():
+        if not _is_plain(value):
+            # What another library's layers keep: packed weights, tensors of its own classes.
+            buffer = io.BytesIO()
+            torch.save(value, buffer)
+            digest.update(f"{name} {type(value).__qualname__}".encode() + buffer.getvalue())
+            continue
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         digest.update(
             value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
         )
     return digest.hexdigest()
+
+
+def _is_plain(value: Any) -> bool:
+    kinds = (Tensor, nn.Parameter, nn.Buffer)
+    return type(value) in kinds and value.layout == torch.strided and not value.is_quantized

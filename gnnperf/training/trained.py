@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from gnnperf.errors import GnnperfError
 from gnnperf.system.store import key_of
 from gnnperf.training.checkpoints import Checkpoint, cached
 from gnnperf.training.fit import FitReport, evaluate, fit
@@ -17,6 +18,7 @@ from gnnperf.training.keys import training_decides
 from gnnperf.training.own_fit import OwnFit, fit_by
 from gnnperf.training.settings import TrainSettings
 from gnnperf.training.tasks.base import Parts, Scores, Task
+from gnnperf.training.tasks.given import Score
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Trained:
             `fresh(n)` with those of seed n.
         checkpoints: folder in which `fit_cached` keeps trainings; None: it keeps none.
         own_fit: the workload's own training, in place of `fit`.
+        trainable: whether recipes may train it; a model that was given ready has no settings to.
     """
 
     workload: str
@@ -51,6 +54,38 @@ class Trained:
     fresh: Callable[..., nn.Module]
     checkpoints: Path | None = None
     own_fit: OwnFit | None = None
+    trainable: bool = True
+
+    @staticmethod
+    def of(
+        model: nn.Module,
+        test: Iterable[Any],
+        metric: str | Task | Score,
+        *,
+        train: Iterable[Any] | None = None,
+        name: str | None = None,
+        higher_is_better: bool = True,
+    ) -> Trained:
+        """A model that came trained, for all recipes that need no training.
+
+        Nothing is split, standardised or registered, and the model given stays as it is.
+
+        Args:
+            model: takes a batch; a copy of it is measured, on the device where it lies.
+            test: batches, or a loader that is iterated once; a graph's own `test_mask` says which
+                of its nodes are scored.
+            metric: a name in METRICS, of what the batches' targets are; a task, such as
+                `gnnperf.Prediction("node", metrics=("macro_f1",))`; or a function
+                (model, batches) -> float.
+            train: batches on which quantization calibrates; their targets are not looked at.
+            name: in ids and records; None: the class's.
+            higher_is_better: of a function.
+
+        Raises GnnperfError for batches, a metric or a model that cannot be measured.
+        """
+        from gnnperf.training.ready import ready  # It makes a Trained.
+
+        return ready(model, test, metric, train, name, higher_is_better)
 
     @cached_property
     def parts(self) -> Parts:
@@ -60,6 +95,15 @@ class Trained:
     def test_scores(self) -> Scores:
         """Scores on the test part, computed now."""
         return evaluate(self.model, self.task, self.parts.test)
+
+
+def no_training(name: str) -> GnnperfError:
+    """The error of a recipe that would train a model which was given ready."""
+    return GnnperfError(
+        f"{name} was given ready trained (Trained.of), and this recipe trains; choose one that "
+        "does not, such as global@0.5, layer@0.5, width@0.5 or ptq@int8, or register a workload, "
+        "which says how it is trained"
+    )
 
 
 def cached_training(
@@ -110,6 +154,8 @@ def fit_cached(
         options: `fit`'s own (keep_start, after_step ...); the sources of callables count too.
     """
 
+    if not trained.trainable:
+        raise no_training(trained.workload)
     path = None
     if trained.checkpoints is not None:
         code = [by, *filter(callable, options.values())]

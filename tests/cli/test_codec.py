@@ -141,3 +141,35 @@ def test_names_cannot_move_the_terminal(tmp_path: Path, capsys: pytest.CaptureFi
     out = capsys.readouterr().out
     assert "w\\x1b]0;title\\x07\\nforged" in out
     assert "k\\x9b: \\u202e" in out
+
+
+def test_a_file_is_not_written_over_itself(tmp_path: Path, model: Path) -> None:
+    packed, link, hard = (tmp_path / name for name in ("a.gnnz", "link", "hard"))
+    save({"w": torch.ones(3)}, packed)
+    link.symlink_to(model)
+    os.link(packed, hard)
+    for words in (
+        ("pack", model, model),
+        ("pack", model, link),
+        ("pack", link, model),
+        ("unpack", packed, packed),
+        ("unpack", packed, hard),
+        ("unpack", packed, tmp_path / "." / "a.gnnz"),
+    ):
+        before = {path: path.read_bytes() for path in (model, packed)}
+        with pytest.raises(CodecError, match="source and target are the same file; name another"):
+            run(*words)
+        assert {path: path.read_bytes() for path in (model, packed)} == before
+
+
+def test_limits_and_threads_are_options(tmp_path: Path, model: Path) -> None:
+    packed = tmp_path / "a.gnnz"
+    run("pack", model, packed, "--threads", 2)
+    for command in (("unpack", packed, tmp_path / "b.pt"), ("inspect", packed)):
+        with pytest.raises(CodecError, match="2 tensors, at most 1 are allowed"):
+            run(*command, "--max-tensors", 1)
+        with pytest.raises(CodecError, match="at most 3 are allowed"):
+            run(*command, "--max-header-bytes", 3)
+    run("unpack", packed, tmp_path / "b.pt", "--threads", 2)
+    with pytest.raises(CodecError, match="threads is 0"):
+        run("unpack", packed, tmp_path / "b.pt", "--threads", 0)

@@ -5,6 +5,7 @@ of little more than what `max_bytes` allows. Half of the files are forged: their
 """
 
 import argparse
+import os
 import random
 import resource
 import signal
@@ -21,9 +22,13 @@ import zstandard
 from gnnperf.codec import CodecError, QuantizedTensor, decode, encode, same_state
 from gnnperf.codec import header as headers
 from gnnperf.codec.dtypes import DTYPES
-from gnnperf.codec.files import MAGIC, PRELUDE_BYTES, VERSION
-from gnnperf.codec.header import Chunk, Header, Storage, TensorRecord
+from gnnperf.codec.header import VERSION, Chunk, Header, Storage, TensorRecord
+from gnnperf.codec.parse import parse
+from gnnperf.codec.sources import MAGIC, PRELUDE_BYTES
 from gnnperf.codec.state import Value
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import structures
 
 MAX_BYTES = 8 << 20
 MEMORY_BYTES = 96 << 20
@@ -63,19 +68,35 @@ def seeds() -> list[Seed]:
         {"bf": noise(2000).bfloat16(), "c": noise(900, keep=0.3).to(torch.complex64)},
         {"k": torch.ones(2000), "t": torch.tensor([0.1, 0.2, 0.3]).repeat(500), "e": noise(0, 4)},
         {f"n{index}": noise(4) for index in range(20)},
+        *of_new_codecs(noise),
     ]
     blobs = [
         encode(state, metadata={"epoch": [index, None]} if index % 3 else None, level=level)
         for index, state in enumerate(states)
         for level in ("fast", "small")
     ]
-    return [_take_apart(blob) for blob in blobs]
+    return [take_apart(blob) for blob in blobs]
 
 
-def _take_apart(blob: bytes) -> Seed:
+def of_new_codecs(noise: Callable[..., torch.Tensor]) -> list[dict[str, Value]]:
+    """States for the codecs of version 2: scaled, classes, planes, shifted, and copies."""
+    integers = (30 * noise(40, 60)).round().clamp(-127, 127)
+    loud = noise(60, 50) * torch.logspace(-3, 3, 60)[:, None]
+    repeated = noise(7, 30).repeat(20, 1)
+    words = (100 * noise(3000)).to(torch.int32) * 65_537
+    return [
+        {"rows": integers * (noise(40, 1).abs() + 0.1), "columns": integers * noise(60).abs()},
+        {"sparse": torch.where(integers.abs() < 30, 0.0, integers) * (noise(40, 1).abs() + 0.1)},
+        {"loud": loud, "halves": loud.half(), "sideways": loud.t().contiguous()},
+        {"shifted": noise(2000).half().float(), "wide": noise(1500).bfloat16().double()},
+        {"a": repeated, "b": repeated.clone(), "words": words, "c": noise(5, 5), "d": loud.clone()},
+    ]
+
+
+def take_apart(blob: bytes) -> Seed:
     start = PRELUDE_BYTES + int.from_bytes(blob[6:10], "little")
     stored = blob[PRELUDE_BYTES:start]
-    header = headers.parse(zstandard.decompress(stored) if blob[5] else stored)
+    header = parse(zstandard.decompress(stored) if blob[5] else stored)
     streams = []
     for group in header.groups:
         for chunk in group:
@@ -183,6 +204,8 @@ def _lie_about_tensor(record: TensorRecord, storages: int, rng: random.Random) -
 
 
 def _lie_about_storage(storage: Storage, rng: random.Random) -> Storage:
+    if rng.random() < 0.3:
+        return replace(storage, group=-1, copy_of=rng.choice((*range(4), *NUMBERS)))
     if rng.random() < 0.5:
         return replace(storage, group=rng.choice((*range(4), *NUMBERS)))
     return replace(storage, lane_count=rng.choice(NUMBERS[:-3]))
@@ -190,7 +213,7 @@ def _lie_about_storage(storage: Storage, rng: random.Random) -> Storage:
 
 def _lie_about_chunk(chunk: Chunk, rng: random.Random) -> Chunk:
     name = rng.choice([field.name for field in fields(Chunk)])
-    limit = {"encoding": 4, "mask_codec": 4, "value_codec": 8}.get(name)
+    limit = {"encoding": 4, "mask_codec": 4, "value_codec": 10}.get(name)
     near = max(0, getattr(chunk, name) + rng.choice((-1, 1)))
     number = rng.choice((*NUMBERS, near)) if limit is None else rng.randrange(limit)
     return replace(chunk, **{name: number & 0xFFFFFFFF if name == "crc32" else number})
@@ -230,7 +253,7 @@ def _break_stream(
         mask = rng.choice(breakers)(mask)
     else:
         values = rng.choice(breakers)(values)
-    codecs = {"value_codec": rng.randrange(5)} if rng.random() < 0.2 else {}
+    codecs = {"value_codec": rng.randrange(9)} if rng.random() < 0.2 else {}
     if chunk.encoding == headers.DENSE:
         mask = b""
     stream = mask + values
@@ -238,7 +261,31 @@ def _break_stream(
     return replace(chunk, **sizes, **codecs), stream
 
 
-BREAKERS = (damaged, damaged, damaged, forged_header, forged_fields, forged_streams)
+def forged_structures(seed: Seed, _: Seed, rng: random.Random) -> bytes:
+    """A field inside a stream that lies, every length and checksum around it right."""
+    streams = iter(seed.streams)
+    groups: list[tuple[Chunk, ...]] = []
+    written: list[bytes] = []
+    for group in seed.header.groups:
+        chunks = []
+        for chunk in group:
+            stream = next(streams)
+            mask, values = stream[: chunk.mask_bytes], stream[chunk.mask_bytes :]
+            lied = structures.lie(chunk.value_codec, values, rng) if stream else values
+            stream = mask + lied
+            sizes = {"value_bytes": len(lied), "crc32": zlib.crc32(stream)}
+            chunks.append(replace(chunk, **sizes) if stream else chunk)
+            written.append(stream)
+        groups.append(tuple(chunks))
+    header = replace(seed.header, groups=tuple(groups))
+    return assemble(headers.pack(header), b"".join(written))
+
+
+BREAKERS = (
+    *(damaged, damaged, damaged),
+    *(forged_header, forged_fields, forged_streams),
+    *(forged_structures, forged_structures),
+)
 
 
 def run(count: int, seed: int) -> Counter[str]:

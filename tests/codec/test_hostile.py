@@ -71,7 +71,8 @@ def test_wrong_magic() -> None:
 
 
 def test_newer_version() -> None:
-    refused(GOOD[:4] + b"\x02" + GOOD[5:], errors.VersionError, "format version 2")
+    refused(GOOD[:4] + b"\x03" + GOOD[5:], errors.VersionError, "format version 3.*newer one")
+    refused(GOOD[:4] + b"\x00" + GOOD[5:], errors.VersionError, "version 0, which no gnnperf ever")
 
 
 def test_truncated_anywhere() -> None:
@@ -102,11 +103,11 @@ def test_unknown_dtype() -> None:
     refused(assemble(raw, b""), errors.UnknownDtypeError, "dtype code 200")
 
 
-@pytest.mark.parametrize("byte", [3, 0x80, 4, 0x10, DENSE | 4, DENSE | 5 << 4])
+@pytest.mark.parametrize("byte", [3, 0x80, 4, 0x10, DENSE | 4, DENSE | 9 << 4, DENSE | 15 << 4])
 def test_unknown_encodings(byte: int) -> None:
     chunk = bytes([byte]) + dense(bytes(4))[1:]
     blob = assemble(header([plain("w", 1)], chunk), bytes(4))
-    refused(blob, errors.UnknownEncodingError, "is no encoding of a chunk|value codec 5")
+    refused(blob, errors.UnknownEncodingError, "is no encoding of a chunk")
 
 
 @pytest.mark.parametrize("columns", [0, 2, 5, 2**32 - 1])
@@ -144,7 +145,9 @@ def test_unknown_header_codec() -> None:
 )
 def test_views_out_of_range(offset: int, stride: int, fits: bool) -> None:
     view = b"\1" + string(b"v") + bytes([F32]) + numbers(1, 3, 0, 40, offset, stride)
-    blob = assemble(header([view], bytes([ZERO])), b"")
+    # Another that sees the whole storage: bytes that nobody sees are refused for themselves.
+    whole = b"\2" + string(b"w") + bytes([F32]) + numbers(1, 10, 0, 0, 1)
+    blob = assemble(header([view, whole], bytes([ZERO])), b"")
     if fits:
         assert decode(blob).state["v"].shape == (3,)
     else:
@@ -200,13 +203,14 @@ def test_codes_wider_than_their_bits() -> None:
 def test_limits() -> None:
     huge = 1 << 40
     refused(assemble(numbers(huge), b""), errors.LimitError, "length of metadata")
-    refused(assemble(b"\0" + varint(8_193), b""), errors.LimitError, "number of tensors")
-    refused(assemble(header([plain("n" * 1025)]), b""), errors.LimitError, "length of a name")
+    many = b"\0" + varint((1 << 17) + 1)
+    refused(assemble(many, b""), errors.LimitError, "131073 tensors, .*larger max_tensors")
+    refused(assemble(header([plain("n" * 4097)]), b""), errors.LimitError, "length of a name")
     refused(assemble(header([plain("w", *[1] * 65)]), b""), errors.LimitError, "dimensions")
     absurd = header([plain("w", 0, 1 << 62, 1 << 62)], bytes([ZERO]))
     refused(assemble(absurd, b""), errors.LimitError, "absurd shape")
-    blob = assemble(b"", b"", raw_bytes=(1 << 20) + 1)
-    refused(blob, errors.LimitError, "a header of 1048577 bytes")
+    blob = assemble(b"", b"", raw_bytes=(64 << 20) + 1)
+    refused(blob, errors.LimitError, "a header of 67108865 bytes.*larger max_header_bytes")
 
 
 @pytest.mark.parametrize(
@@ -250,7 +254,7 @@ def test_zstd_bombs_are_refused_unexpanded() -> None:
 
 
 def test_streams_that_hold_something_else() -> None:
-    floats = torch.randn(9).numpy()
+    floats = torch.randn(9, generator=torch.Generator().manual_seed(0)).numpy()
     stream = backends.compress_numbers(floats, 8)
     for count in (1, 8, 10, 300):
         raw = header([plain("w", count)], dense(stream, codec=2))
@@ -263,6 +267,18 @@ def test_streams_that_hold_something_else() -> None:
     gaps = backends.compress_numbers(torch.tensor([3, 5]).numpy().astype("<u4"), 8)
     raw = header([plain("w", 9)], sparse(gaps, values, 2, mask_codec=2))
     refused(assemble(raw, gaps + values), errors.StreamError, "marks lane 9 of 9")
+
+
+def test_a_list_longer_than_its_numbers_is_refused_before_there_is_room_for_it() -> None:
+    start = backends.compress_numbers(torch.randn(9).numpy(), 8)[:2]
+    for listed, message in (
+        (10, "a pcodec stream of 9 numbers lists 10 different ones"),
+        ((1 << 25) - 1, "lists 33554431 different ones"),
+        (9, "pcodec refuses the stream"),
+    ):
+        stream = start + (4 | listed << 4).to_bytes(4, "little") + bytes(9)
+        raw = header([plain("w", 9)], dense(stream, codec=2))
+        refused(assemble(raw, stream), errors.StreamError, message)
 
 
 def test_worst_honest_lies_stay_fast() -> None:
@@ -318,10 +334,8 @@ def test_states_that_cannot_be_stored() -> None:
             encode(state)  # type: ignore[arg-type]
     with pytest.raises(errors.LimitError, match="65 dimensions"):
         encode({"w": torch.ones([1] * 65)})
-    with pytest.raises(errors.LimitError, match="a name is 1025 bytes"):
-        encode({"n" * 1025: ones})
-    with pytest.raises(errors.LimitError, match="8193 tensors"):
-        encode({str(index): ones for index in range(8_193)})
+    with pytest.raises(errors.LimitError, match="a name is 4097 bytes"):
+        encode({"n" * 4097: ones})
     with pytest.raises(errors.CodecError, match="'best' is none of"):
         encode({}, level="best")  # type: ignore[arg-type]
 

@@ -1,6 +1,7 @@
 """Recipes of several steps, on small models: they keep their promises, or are refused in words."""
 
 import re
+from copy import deepcopy
 from dataclasses import replace
 from itertools import product
 
@@ -162,7 +163,7 @@ def test_a_method_gets_what_the_step_before_left(monkeypatch, bases):
 
     def look(trained, argument):
         seen.append((trained.workload, masked_names(trained.model), argument))
-        return Compressed(trained, trained.model, {})
+        return Compressed(trained, deepcopy(trained.model))
 
     monkeypatch.setitem(METHODS, "look", Method("looks", str, look))
     compress(bases[0], "global@0.5+look@there+finetune")

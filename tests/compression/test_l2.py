@@ -5,10 +5,12 @@ import torch
 
 from gnnperf.compression import RecipeError
 from gnnperf.compression.l2 import PAPER_RATES
+from gnnperf.compression.retraining import training_readings
 from gnnperf.recipes import compress, parse_recipe
 from gnnperf.records import from_json, to_json
 from gnnperf.reports.paper import paper_figure
 from gnnperf.study.measure import measure, score_readings, size_readings
+from gnnperf.training import FitReport
 
 
 @pytest.fixture
@@ -75,3 +77,15 @@ def test_the_papers_rates_are_all_in_its_table():
             table=17, dataset="bbbp", method="l2", level=rate, metric="accuracy"
         ) is not None  # fmt: skip
         assert parse_recipe(f"l2@{rate}").argument == float(rate)
+
+
+def test_what_a_constant_gets_stays_where_a_training_diverged(short):
+    scores = {"mae": 1.0, "loss": 1.0, "train_mean": 2.0, "majority": 0.5}
+    trained = replace(short, report=replace(short.report, validation=scores))
+    report = FitReport(0, 1, 0.1, {}, diverged_epoch=1)
+    readings = training_readings(trained, report)
+    lost = {name: r.unit for name, r in readings.items() if r.status == "unavailable"}
+    assert lost == {
+        "mae": "target", "loss": "loss", "accuracy_drop": "fraction", "stored_bytes": "bytes",
+        "size_ratio": "ratio",
+    }  # fmt: skip

@@ -20,6 +20,17 @@ def test_nonsense_is_refused(written):
         parse_limits({"latency": written}, "here")
 
 
+@pytest.mark.parametrize(("written", "share"), [("95%", 0.95), (0.95, 0.95), (1, 1.0), (0, 0.0)])
+def test_coverage_is_a_share_of_the_weights(written, share):
+    assert parse_limits({"coverage": written}, "") == {"coverage": pytest.approx(share)}
+
+
+@pytest.mark.parametrize("written", ["101%", 1.0001, -0.1, "all", True, float("nan")])
+def test_more_than_all_weights_cannot_be_covered(written):
+    with pytest.raises(LimitError, match=r"here: coverage = .* is no share of the weights; write"):
+        parse_limits({"coverage": written}, "here")
+
+
 def test_an_unknown_limit_is_refused():
     with pytest.raises(LimitError, match="here: there is no limit 'speed'; there are parameters, "):
         parse_limits({"speed": "10%"}, "here")

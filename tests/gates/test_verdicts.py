@@ -2,7 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from gnnperf.gates.verdicts import confirmed, gone, judge
+from gnnperf.gates.limits import parse_limits
+from gnnperf.gates.verdicts import confirmed, gone, judge, judge_coverage
+from gnnperf.records import measured
 
 from .records import CLASS, TEST, baseline, record
 
@@ -201,3 +203,35 @@ def test_a_case_that_did_not_run_is_gone():
             f"{TEST}: the case is gone: it has a baseline, and it was skipped; bring it back"
         )
     )
+
+
+def covering(share, **left):
+    readings = {} if share is None else {"covered": measured(share, "fraction", "")}
+    return replace(record(), readings={**record().readings, **readings}, uncovered=left)
+
+
+@pytest.mark.parametrize(
+    ("share", "verdict"),
+    [(1.0, "ok"), (0.951, "ok"), (0.95, "ok"), (0.9499, "regressed"), (0.0, "regressed")],
+)
+@pytest.mark.parametrize("written", [0.95, "95%", "95.0 %"])
+def test_the_least_coverage_needs_no_baseline(share, verdict, written):
+    limits = parse_limits({"coverage": written}, "")
+    assert judge_coverage(TEST, covering(share), limits).verdict == verdict
+    assert judge_coverage(TEST, covering(share), {}) is None
+
+
+def test_all_of_the_weights_may_be_asked_for():
+    assert judge_coverage(TEST, covering(119 / 119), {"coverage": 1.0}).verdict == "ok"
+    assert judge_coverage(TEST, covering(118 / 119), {"coverage": 1.0}).verdict == "regressed"
+
+
+def test_too_little_coverage_is_one_sentence():
+    case = covering(0.5, **{"a.weight": "why", "b.weight": "why"})
+    assert judge_coverage(TEST, case, {"coverage": 0.95}).sentence == (
+        f"{TEST}: global@0.5 covers 0.5000 of the weights, and 0.9500 is the least; "
+        "left out: a.weight, b.weight"
+    )
+    unknown = judge_coverage(TEST, covering(None), {"coverage": 0.95})
+    assert unknown.verdict == "regressed"
+    assert "is unavailable: it was not counted" in unknown.sentence

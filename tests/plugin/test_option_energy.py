@@ -94,7 +94,7 @@ def test_it(trained, measure):
 def test_measure_takes_the_meters_asked_for_beside_the_twin(project, pytester):
     meters = ("memory", "cpu", "energy")
     pytester.makepyfile(test_all=ALL_METERS.format(meters=meters))
-    result = project("test_all.py", "-s", "--benchmark-json=out.json")
+    result = project("test_all.py", "-s", "-v", "--benchmark-json=out.json")
     result.assert_outcomes(passed=1)
     names = ["inference_cpu_ratio", "inference_cpu_seconds", "load_peak_heap_bytes"]
     names += ["peak_heap_bytes", "peak_heap_ratio", "twin_cpu_utilisation", "twin_peak_heap_bytes"]

@@ -33,7 +33,7 @@ def benchmarks(pytester, name):
 
 def test_a_finished_case_comes_from_the_store(study, pytester):
     study("--benchmark-json=first.json", "--benchmark-save-data").assert_outcomes(passed=1)
-    result = study("--gnnperf-resume", "--benchmark-json=again.json", "--benchmark-save-data")
+    result = study("-v", "--gnnperf-resume", "--benchmark-json=again.json", "--benchmark-save-data")
     result.assert_outcomes(passed=1, warnings=0)
     result.stdout.fnmatch_lines(
         [
@@ -62,7 +62,7 @@ def test_a_stopped_study_goes_on_where_it_was(study, pytester):
     pytester.makepyfile(test_study=STOPPED.format(stop=True))
     assert study("test_study.py").ret == pytest.ExitCode.INTERRUPTED
     pytester.makepyfile(test_study=STOPPED.format(stop=False))
-    result = study("test_study.py", "--gnnperf-resume")
+    result = study("-v", "test_study.py", "--gnnperf-resume")
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(
         ["*-global@0.5-seed0 *before, *", "*-layer@0.5-seed0 * now", "*-layer@0.8-seed0 * now"]

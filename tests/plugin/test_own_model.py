@@ -90,7 +90,7 @@ def _registry(monkeypatch):
 def test_a_model_of_ones_own(pytester, shared_cache, model, conftest):
     pytester.makeconftest(conftest)
     pytester.makepyfile(test_mine=TEST.replace("{model}", model))
-    result = pytester.runpytest(f"--gnnperf-cache={shared_cache}")
+    result = pytester.runpytest("-v", f"--gnnperf-cache={shared_cache}")
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(
         [

@@ -6,7 +6,7 @@ import pytest
 
 
 def test_disabled_cases_still_run_and_their_latency_is_unavailable(project):
-    result = project("--benchmark-disable")
+    result = project("-v", "--benchmark-disable")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
         [
@@ -27,7 +27,9 @@ def test_only(project, pytester):
 
 def test_its_parameters_are_plain_values(project, pytester):
     # It groups by them too, in the run and in what it saved.
-    result = project("--benchmark-json=out.json", "--benchmark-group-by=param:recipe,param:seed")
+    result = project(
+        *("-v", "--benchmark-json=out.json", "--benchmark-group-by=param:recipe,param:seed")
+    )
     result.stdout.fnmatch_lines(["*benchmark 'recipe=global@0.5 seed=0': 1 tests*"])
     (bench,) = json.loads((pytester.path / "out.json").read_text())["benchmarks"]
     case = {"workload": "cora_node-spline", "recipe": "global@0.5", "seed": 0, "beside": []}

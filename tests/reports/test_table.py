@@ -3,10 +3,11 @@ from dataclasses import replace
 import pytest
 
 from gnnperf.records import Reading, Record, measured, unavailable
+from gnnperf.reports.closing import closing_report
 from gnnperf.reports.table import (
     case_table,
-    closing_report,
     comparison_table,
+    coverage_warnings,
     footnotes,
     human_bytes,
     human_seconds,
@@ -20,6 +21,7 @@ RECORD = Record(
         "accuracy": measured(0.892, "fraction", ""),
         "accuracy_drop": measured(-0.002, "fraction", ""),
         "majority": measured(0.328, "fraction", ""),
+        "covered": measured(0.9, "fraction", ""),
         "stored_bytes": measured(24_480, "bytes", ""),
         "size_ratio": measured(11.41, "ratio", ""),
         "cpu_ratio": unavailable("ratio", "", "measuring is switched off"),
@@ -33,7 +35,7 @@ def test_a_row_a_case():
     row = case_table([RECORD]).splitlines()[-1].split()
     assert row == [
         "cora_node-spline-global@0.9-seed0", "0.892", "accuracy", "-0.002", "0.328",
-        "24.5", "kB", "11.41x", "unavailable",
+        "0.900", "24.5", "kB", "11.41x", "unavailable",
     ]  # fmt: skip
 
 
@@ -59,18 +61,46 @@ def test_the_epoch_that_a_training_kept_stands_in_the_table():
     assert "epoch kept" not in case_table([RECORD])
 
 
+def test_of_numbers_the_training_mean_has_a_column_of_its_own():
+    readings = dict(RECORD.readings)
+    del readings["majority"]
+    readings["train_mean"] = measured(1.25, "target", "")
+    head, _, classes, numbers = case_table(
+        [RECORD, replace(RECORD, readings=readings)]
+    ).splitlines()
+    place, end = head.index("majority"), head.index("covered")
+    assert (classes[place:end].strip(), numbers[place:end].strip()) == ("0.328", "-")
+    place = head.index("train mean")
+    assert (classes[place:].strip(), numbers[place:].strip()) == ("-", "1.25")
+    assert "train mean" not in case_table([RECORD])
+
+
+def covering(share, **left):
+    covered = {"covered": measured(share, "fraction", "")}
+    return replace(RECORD, readings={**RECORD.readings, **covered}, uncovered=left)
+
+
+@pytest.mark.parametrize(("share", "lines"), [(0.8999, 1), (0.9, 0), (1.0, 0)])
+def test_a_case_that_covers_too_little_is_warned_of_once(share, lines):
+    report = closing_report([covering(share), replace(covering(1.0), seed=1)], {}, {})
+    warnings = [line for line in report.splitlines() if line.startswith("warning: ")]
+    assert len(warnings) == lines
+
+
+def test_a_warning_names_what_was_left_out_and_why():
+    left = {f"{name}.weight": "is used past its forward" for name in "abcde"}
+    assert coverage_warnings([covering(0.25, **left, emb="is looked up")]) == [
+        "warning: cora_node-spline-global@0.9-seed0 covers 0.250 of its weights; left out: "
+        "a.weight, b.weight, c.weight, d.weight and 1 more (is used past its forward); "
+        "emb (is looked up)"
+    ]
+    assert coverage_warnings([RECORD, replace(RECORD, readings={})]) == []
+
+
 def test_each_reason_once():
     assert footnotes([RECORD.readings, RECORD.readings]) == [
         "unavailable: measuring is switched off (cpu_ratio, cpu_seconds)"
     ]
-
-
-def test_the_report_has_every_table_that_has_rows():
-    report = closing_report([RECORD], {}, {"layers": [{"layer": "a", "zeros": 3}]})
-    assert [line.split()[0] for line in report.splitlines() if line] == [
-        "case", "---------------------------------", "cora_node-spline-global@0.9-seed0",
-        "unavailable:", "layers", "layer", "-------", "a",
-    ]  # fmt: skip
 
 
 def test_nothing_to_show():

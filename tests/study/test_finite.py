@@ -52,7 +52,8 @@ def refused(compressed):
 def test_a_weight_that_is_no_number(spline_base, bad):
     good = compress(spline_base, "global@0.5")
     end = (
-        "so that nothing was measured; train with a lower learning rate, or mend data or checkpoint"
+        "so that nothing was measured; train with a lower learning rate, choose a milder recipe, "
+        "or mend data or checkpoint"
     )
     case = "cora_node~synthetic-spline-global@0.5-seed0: 1 of 7 values of conv2.bias are NaN or"
     assert refused(replace(good, model=broken(good.model, bad))) == (

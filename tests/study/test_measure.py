@@ -34,7 +34,8 @@ def test_layers_are_in_a_record_without_any_meter(spline_base):
     record = measure(compress(spline_base, "global@0.9"), untimed, meters=())
     zeros = sum(layer.parameters - layer.nonzeros for layer in record.layers.values())
     assert zeros >= sum(changed for changed, _ in record.coverage.values()) == round(0.9 * 69120)
-    assert record.readings == {}
+    assert list(record.readings) == ["covered"]
+    assert (record.value("covered"), record.uncovered) == (1.0, {})
 
 
 def test_a_score_that_is_not_finite_is_unavailable(spline_base):

@@ -2,9 +2,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
 from torch_geometric.data import Data
 
-from gnnperf import GraphClassification, OwnDataset, codec
+from gnnperf import GraphClassification, NodeClassification, OwnDataset, TrainSettings, codec
 from gnnperf.codec import same_state
 from gnnperf.datasets import DataOptions
 from gnnperf.errors import GnnperfError
@@ -193,3 +195,94 @@ def test_inputs_of_a_checkpoint_are_left_alone_unless_asked(standardize, checkpo
     ]
     x = workload.task.split(graphs, 0).test[0].x
     assert (x.mean().abs() < 2) == scaled
+
+
+class Learns(nn.Module):
+    """A small net on x alone; `first` may be lazy."""
+
+    def __init__(self, first):
+        super().__init__()
+        self.first, self.last = first, nn.Linear(8, 2)
+
+    def forward(self, data):
+        return self.last(self.first(data.x).relu())
+
+
+def own(tmp_path, monkeypatch, model, **settings):
+    x = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
+    edges = torch.zeros(2, 0, dtype=torch.long)
+    data = Data(x=x, edge_index=edges, y=(x[:, 0] > 0).long())
+    workload = Workload(
+        OwnDataset("own", [data]), "net", NodeClassification(held_out=20), model,
+        TrainSettings(epochs=3, learning_rate=0.05), **settings,
+    )  # fmt: skip
+    monkeypatch.setitem(WORKLOADS, workload.name, workload)
+    return bench(tmp_path)
+
+
+def test_lazy_layers_are_drawn_by_the_seed(tmp_path, monkeypatch):
+    workbench = own(tmp_path, monkeypatch, lambda data: Learns(nn.LazyLinear(8)))
+    base = workbench.trained("own-net", 0)
+    assert base.model.first.weight.shape == (8, 4)
+    assert same_state(base.fresh().state_dict(), base.fresh(0).state_dict())
+    assert not same_state(base.fresh().state_dict(), base.fresh(1).state_dict())
+    assert compress(base, "global@0.5").coverage
+
+
+@pytest.mark.parametrize("wrap", [lambda model: model, lambda model: lambda data: model])
+def test_a_model_that_is_an_object_is_copied_and_never_trained_in_place(
+    tmp_path, monkeypatch, wrap
+):
+    model = Learns(nn.Linear(4, 8)).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    workbench = own(tmp_path, monkeypatch, wrap(model))
+    base = workbench.trained("own-net", 0)
+    assert not same_state(base.model.state_dict(), before)
+    assert same_state(base.fresh().state_dict(), before)
+    compress(base, "layer@0.5+finetune")
+    assert same_state(model.state_dict(), before)
+    assert model.training
+    with pytest.raises(GnnperfError, match=r"own-net: its model is an object, .* drawn anew"):
+        compress(base, "lottery@0.5:random-init")
+
+
+def test_what_is_no_model_is_refused(tmp_path, monkeypatch):
+    workbench = own(tmp_path, monkeypatch, lambda data: data)
+    with pytest.raises(GnnperfError, match=r"own-net: model gave a Dataset; let it return a torch"):
+        workbench.trained("own-net")
+
+
+class Small(torch.nn.Module):
+    """40 and 16 weights; the head's are computed anew in every forward."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden = torch.nn.Linear(5, 8)
+        self.head = spectral_norm(torch.nn.Linear(8, 2))
+
+    def forward(self, data):
+        return self.head(self.hidden(data.x).relu())
+
+
+@pytest.mark.parametrize(
+    "wrap", [torch.nn.DataParallel, lambda model: torch.compile(model, backend="eager")]
+)
+def test_a_base_is_plain_whatever_its_model_was_wrapped_in(tmp_path, monkeypatch, wrap):
+    x = torch.randn(90, 5, generator=torch.Generator().manual_seed(0))
+    edges = torch.empty(2, 0, dtype=torch.long)
+    data = Data(x=x, edge_index=edges, y=(x[:, 0] > 0).long())
+    workload = Workload(
+        OwnDataset("mine", [data]), "small", NodeClassification(held_out=30),
+        lambda _: wrap(Small()), TrainSettings(2, 0.05),
+    )  # fmt: skip
+    monkeypatch.setitem(WORKLOADS, workload.name, workload)
+    bases = [bench(tmp_path).trained(workload.name) for _ in range(2)]
+    assert len(checkpoints(tmp_path)) == 1
+    for base in bases:
+        # The weights that it was trained with, as it computed them.
+        assert set(dict(base.model.named_parameters())) == {
+            "hidden.weight", "hidden.bias", "head.weight", "head.bias",
+        }  # fmt: skip
+        assert torch.linalg.matrix_norm(base.model.head.weight, 2) < 1.1
+        assert torch.equal(base.model.head.weight, bases[0].model.head.weight)
+        assert compress(base, "global@0.5").readings["covered"].value == 1.0

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 import torch
 from torch import nn
 
-from gnnperf.compression.compressed import Compressed
+from gnnperf.compression.compressed import Compressed, Coverage, RecipeError
 from gnnperf.compression.masks import attach_masks, hold_masks, masks_of
 from gnnperf.compression.pruning.magnitude import (
     among_survivors,
@@ -20,6 +18,7 @@ from gnnperf.compression.pruning.magnitude import (
 )
 from gnnperf.compression.retraining import training_readings
 from gnnperf.training import Trained, fit_cached
+from gnnperf.training.modules import copied
 
 RAMP = 2 / 3
 """Share of the epochs over which the sparsity grows; in the rest the masks are held."""
@@ -69,7 +68,7 @@ def prune_gradually(trained: Trained, sparsity: float) -> Compressed:
     planned = coverage_of(global_masks(ranked(weights, before), sparsity))
     require_removal(trained, sparsity, planned)
     require_more(before, planned)
-    model = deepcopy(trained.model)
+    model = copied(trained.model)
     whole = {n: torch.ones_like(w, dtype=torch.bool) for n, w in weights.items()}
     attach_masks(model, {**whole, **before})
     settings = trained.finetune
@@ -83,10 +82,28 @@ def prune_gradually(trained: Trained, sparsity: float) -> Compressed:
         first_epoch=ramp,
         after_step=GradualPruning(sparsity, ramp, len(trained.parts.train)),
     )
+    coverage = coverage_of(masks_of(model))
+    if report.validation:
+        _require_full(coverage, planned, sparsity)
     return Compressed(
         trained,
         model,
-        coverage_of(masks_of(model)),
+        coverage,
         finetuned=report,
         readings=training_readings(trained, report, model),
     )
+
+
+def _require_full(coverage: Coverage, planned: Coverage, sparsity: float) -> None:
+    """Raise RecipeError where the weights that were kept are those from before full sparsity.
+
+    A workload's own fit may take fewer steps than its settings say, or keep an early epoch.
+    """
+    removed, meant = (sum(part.changed for part in c.values()) for c in (coverage, planned))
+    if removed < meant:
+        total = sum(part.total for part in planned.values())
+        raise RecipeError(
+            f"the training ended at sparsity {removed / total:.2g} instead of {sparsity:g}; let "
+            "the workload's own fit take all steps of its settings' epochs and keep the last "
+            f"weights, or choose global@{sparsity:g}+finetune"
+        )

@@ -7,7 +7,6 @@ Frankle et al., Linear Mode Connectivity and the Lottery Ticket Hypothesis (2020
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,17 +14,18 @@ from torch import Tensor, nn
 
 from gnnperf.compression.compressed import Compressed, RecipeError
 from gnnperf.compression.masks import attach_masks, hold_masks
+from gnnperf.compression.plain import untrained
 from gnnperf.compression.pruning.magnitude import (
     among_survivors,
     coverage_of,
     global_masks,
     parse_sparsity,
-    prunable,
     require_removal,
     weights_to_prune,
 )
 from gnnperf.compression.retraining import training_readings
 from gnnperf.training import FitReport, Trained, fit_cached
+from gnnperf.training.modules import copied
 
 CONTROLS = ("random-mask", "random-init")
 _REDRAWN = 1_000_000  # Far from any seed of a study.
@@ -128,7 +128,7 @@ def _require_rewindable(trained: Trained, ticket: Ticket) -> None:
 
 def _start(trained: Trained, epoch: int, draw: int) -> nn.Module:
     """The model after `epoch` epochs of dense training from the weights of seed `draw`."""
-    model: nn.Module = trained.fresh(draw)
+    model = untrained(trained, draw)
     if epoch:
         settings = replace(trained.train, epochs=epoch)
         fit_cached(trained, model, settings, by=__name__, first_epoch=epoch)
@@ -137,9 +137,12 @@ def _start(trained: Trained, epoch: int, draw: int) -> nn.Module:
 
 def _masks(trained: Trained, ticket: Ticket, start: nn.Module) -> dict[str, Tensor]:
     model = trained.model
-    masks = {n: torch.ones_like(w, dtype=torch.bool) for n, w in prunable(model).items()}
+    masks = {n: torch.ones_like(w, dtype=torch.bool) for n, w in weights_to_prune(trained).items()}
     for number in range(1, ticket.rounds + 1):
-        magnitudes = {n: among_survivors(w, masks[n]) for n, w in prunable(model).items()}
+        magnitudes = {
+            name: among_survivors(model.get_parameter(name).detach(), mask)
+            for name, mask in masks.items()
+        }
         masks = global_masks(magnitudes, round_sparsity(ticket, number))
         if number < ticket.rounds:
             model, _ = _train(trained, ticket, start, masks)
@@ -149,7 +152,7 @@ def _masks(trained: Trained, ticket: Ticket, start: nn.Module) -> dict[str, Tens
 def _train(
     trained: Trained, ticket: Ticket, start: nn.Module, masks: Mapping[str, Tensor]
 ) -> tuple[nn.Module, FitReport]:
-    model = deepcopy(start)
+    model = copied(start)
     attach_masks(model, masks)
     settings = replace(trained.train, epochs=trained.train.epochs - ticket.rewind)
     report = fit_cached(trained, model, settings, by=__name__, after_step=hold_masks)

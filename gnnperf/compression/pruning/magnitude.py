@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
+from torch_geometric.data import Data
 
 from gnnperf.compression.compressed import Changed, Compressed, Coverage, RecipeError
 from gnnperf.compression.masks import attach_masks, masks_of
+from gnnperf.compression.weights import a_batch, weight_names
 from gnnperf.training import Trained
+from gnnperf.training.modules import copied
 
 Masking = Callable[[Mapping[str, Tensor], float], dict[str, Tensor]]
 
 
-def prunable(model: nn.Module) -> dict[str, Tensor]:
-    """The parameters that pruning may thin out: floating point with two dimensions or more.
+def prunable(model: nn.Module, batch: Data | None = None) -> dict[str, Tensor]:
+    """The weights, which pruning may thin out; `weight_names` says which parameters they are.
 
-    Biases and normalisation vectors stay, whatever they are called.
+    Biases and normalisation vectors stay, whatever they are called. A batch shows what a name does
+    not.
     """
-    return {
-        name: parameter.detach()
-        for name, parameter in model.named_parameters()
-        if parameter.dim() >= 2 and parameter.is_floating_point()
-    }
+    return {name: model.get_parameter(name).detach() for name in weight_names(model, batch)}
 
 
 def keep_largest(weight: Tensor, sparsity: float) -> Tensor:
@@ -81,11 +80,11 @@ def parse_sparsity(text: str) -> float:
 
 def weights_to_prune(trained: Trained) -> dict[str, Tensor]:
     """The base's prunable parameters; raises RecipeError when it has none."""
-    weights = prunable(trained.model)
+    weights = prunable(trained.model, a_batch(trained.parts))
     if not weights:
         raise RecipeError(
-            f"the model of {trained.workload} has no prunable parameter "
-            "(floating point, two dimensions or more)"
+            f"the model of {trained.workload} has no prunable parameter (floating point, two "
+            "dimensions or more, and something is multiplied by it)"
         )
     return weights
 
@@ -133,6 +132,6 @@ def prune(trained: Trained, sparsity: float, masking: Masking = global_masks) ->
     coverage = coverage_of(masks)
     require_more(before, coverage)
     require_removal(trained, sparsity, coverage)
-    model = deepcopy(trained.model)
+    model = copied(trained.model)
     attach_masks(model, masks)
     return Compressed(trained, model, coverage)

@@ -8,7 +8,6 @@ narrowed model has to compute what the full one does with those channels at zero
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +21,7 @@ from gnnperf.compression.pruning.channels.shrink import masked, shrunk, staying
 from gnnperf.compression.pruning.channels.trace import Traced, traced
 from gnnperf.models.channels import Group
 from gnnperf.training import Parts, Trained
+from gnnperf.training.modules import copied
 
 _REMEDY = "name its channels in a method channel_groups(), as in gnnperf.models.channels"
 
@@ -32,7 +32,7 @@ def narrow(trained: Trained, sparsity: float) -> Compressed:
     A channel counts as much as the L2 norm of all weights that write or read it. Raises
     RecipeError where `narrowed` does, in its words.
     """
-    whole = deepcopy(trained.model)
+    whole = copied(trained.model)
     masks = take_masks(whole)
     try:
         model = narrowed(whole, sparsity, *_batches(trained.parts))

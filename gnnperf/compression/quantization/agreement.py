@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +10,10 @@ from torch_geometric.data import Data
 
 from gnnperf import codec
 from gnnperf.compression.compressed import Deployed
+from gnnperf.compression.finite import tensors_in
 from gnnperf.compression.quantization.fake_quantize import FrozenQuantize
 from gnnperf.records import Reading, measured
+from gnnperf.training.modules import copied
 
 
 @torch.no_grad()
@@ -23,9 +24,9 @@ def agreement_readings(
 
     `export_agreement` is the share of rows with the same predicted class (of one logit: the same
     sign), `export_logit_difference_steps` the greatest difference of a logit over the step of the
-    last quantizer that a forward passes.
+    last quantizer that a forward passes. Of an output of several tensors all of them count.
     """
-    shipped = deepcopy(deployed)
+    shipped = copied(deployed)
     shipped.restore(codec.decode(codec.encode(deployed.state(), level="fast")).state)
     scales: list[float] = []
 
@@ -35,19 +36,20 @@ def agreement_readings(
     for part in shipped.modules():
         if isinstance(part, FrozenQuantize):
             part.register_forward_hook(note)
-    expected = torch.cat([simulated.eval()(batch) for batch in batches])
-    found = torch.cat([shipped(batch) for batch in batches])
-    same = (predicted(expected) == predicted(found)).double().mean()
+    simulated.eval()
+    expected = [value for batch in batches for value in tensors_in(simulated(batch))]
+    found = [value for batch in batches for value in tensors_in(shipped(batch))]
+    pairs = list(zip(expected, found, strict=True))
+    same = torch.cat([(predicted(a) == predicted(b)).flatten() for a, b in pairs])
+    furthest = max(float((a - b).abs().max()) for a, b in pairs if a.numel())
     step = scales[0] if scales else 1.0
-    source = f"{len(expected)} rows of the test part, the file decoded again"
+    source = f"{len(same)} rows of the test part, the file decoded again"
     return {
-        "export_agreement": measured(float(same), "fraction", source),
-        "export_logit_difference_steps": measured(
-            float((expected - found).abs().max()) / step, "ratio", source
-        ),
+        "export_agreement": measured(float(same.double().mean()), "fraction", source),
+        "export_logit_difference_steps": measured(furthest / step, "ratio", source),
     }
 
 
 def predicted(logits: Tensor) -> Tensor:
-    """Classes [n] of logits [n, classes], or of logits [n] of one class against none."""
-    return logits.argmax(-1) if logits.dim() > 1 else logits > 0
+    """Classes [n] of logits [n, classes], or of logits [n] or [n, 1] of one class against none."""
+    return logits.argmax(-1) if logits.dim() > 1 and logits.size(-1) > 1 else logits > 0

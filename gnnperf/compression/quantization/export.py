@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from typing import Any
 
 import torch
@@ -15,15 +14,22 @@ from gnnperf.compression.compressed import Deployed
 from gnnperf.compression.masks import take_masks
 from gnnperf.compression.quantization.errors import QuantizationError
 from gnnperf.compression.quantization.fake_quantize import FakeQuantize
-from gnnperf.compression.quantization.linear import IntegerLinear, QuantizedLinear, RawLinear
+from gnnperf.compression.quantization.linear import (
+    IntegerLinear,
+    LinearLike,
+    QuantizedLinear,
+    RawLinear,
+)
 from gnnperf.compression.quantization.protection import Protection
 from gnnperf.compression.quantization.sites import replace_module
 from gnnperf.compression.quantization.weights import (
     QuantizedWeights,
     StoredGrid,
-    require_weight_bits,
+    stored_codes,
     weight_quantizers,
 )
+from gnnperf.models.ties import ties
+from gnnperf.training.modules import copied
 
 
 class FoldedNorm(nn.Module):
@@ -74,27 +80,32 @@ class IntegerModel(Deployed):
 
     def state(self) -> State:
         """What is stored, under the model's own names: codes with scale and zero point."""
-        state: State = dict(self.model.state_dict())
+        plain = self.model.state_dict()
+        state: State = dict(plain)
         for name, layer in self._integer_layers():
             state[f"{name}.weight"] = layer.stored_weight()
             del state[f"{name}.scale"], state[f"{name}.zero_point"]
         for name, grid in self.grids.items():
-            state[name] = grid.stored(self.model.state_dict()[name])
+            state[name] = grid.stored(plain[name])
+        for name in self._tied():
+            del state[name]
         return state
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over a stored state; raises QuantizationError for another model's or bit-width's."""
-        plain = dict(state)
+        stored = {**state, **{n: state[one] for n, one in self._tied().items() if one in state}}
+        plain = dict(stored)
         for name, layer in self._integer_layers():
-            codes = plain.pop(f"{name}.weight", None)
-            require_weight_bits(f"{name}.weight", codes, layer.bits)
+            codes = stored_codes(stored, f"{name}.weight", layer.bits)
             plain[f"{name}.weight"] = codes.values
             plain[f"{name}.scale"], plain[f"{name}.zero_point"] = codes.scale, codes.zero_point
         grids = {}
         for name, grid in self.grids.items():
-            require_weight_bits(name, plain.get(name), grid.bits)
-            grids[name] = StoredGrid.of(plain[name])
-            plain[name] = grids[name].numbers(plain[name])
+            codes = stored_codes(stored, name, grid.bits)
+            grids[name] = StoredGrid.of(codes)
+            plain[name] = grids[name].numbers(codes)
+        for name, one in self._tied().items():
+            plain[name] = plain[one]
         try:
             self.model.load_state_dict(plain)
         except RuntimeError as error:
@@ -107,6 +118,11 @@ class IntegerModel(Deployed):
             if isinstance(part, IntegerLinear):
                 yield name, part
 
+    def _tied(self) -> dict[str, str]:
+        """Further names of a weight that is stored as codes -> the first."""
+        codes = {f"{name}.weight" for name, _ in self._integer_layers()} | set(self.grids)
+        return {name: one for name, one in ties(self.model).items() if one in codes}
+
 
 def export(model: nn.Module) -> IntegerModel:
     """The integer model of a quantized one, which stays as it is.
@@ -117,28 +133,31 @@ def export(model: nn.Module) -> IntegerModel:
     model in eval mode: the outputs are the same. Raises QuantizationError for a model that is not
     quantized or has no ranges yet.
     """
-    copied = deepcopy(model).eval()
-    take_masks(copied)
-    parts = list(copied.modules())
+    copy = copied(model).eval()
+    take_masks(copy)
+    parts = list(copy.modules())
     if not any(isinstance(part, (QuantizedLinear, QuantizedWeights)) for part in parts):
         raise QuantizationError(
             f"the {type(model).__name__} has no quantized layer; quantize it before it is exported"
         )
     grids = {}
-    for name, kernel in weight_quantizers(copied).items():
-        layer = copied.get_submodule(name.rpartition(".")[0])
+    for name, kernel in weight_quantizers(copy).items():
+        layer = copy.get_submodule(name.rpartition(".")[0])
         if isinstance(layer, RawLinear) or not isinstance(layer, QuantizedLinear):
-            grids[name] = StoredGrid.of_weight(kernel, copied.get_parameter(name).detach())
+            grids[name] = StoredGrid.of_weight(kernel, copy.get_parameter(name).detach())
+    tied: dict[int, LinearLike] = {}
     for part in parts:
         if isinstance(part, QuantizedWeights):
-            part.detach(copied)
+            part.detach(copy)
         elif isinstance(part, QuantizedLinear):
-            replace_module(copied, part, part.shipped())
-    for part in list(copied.modules()):
+            shipped = part.shipped()
+            shipped.tie(tied.setdefault(id(part.weight), shipped))
+            replace_module(copy, part, shipped)
+    for part in list(copy.modules()):
         if isinstance(part, FakeQuantize):
-            replace_module(copied, part, part.frozen())
+            replace_module(copy, part, part.frozen())
         elif isinstance(part, nn.BatchNorm1d) and part.running_mean is not None:
-            replace_module(copied, part, FoldedNorm(part))
+            replace_module(copy, part, FoldedNorm(part))
         elif isinstance(part, Protection):
             part.spared = None
-    return IntegerModel(copied.requires_grad_(False), grids).eval()
+    return IntegerModel(copy.requires_grad_(False), grids).eval()

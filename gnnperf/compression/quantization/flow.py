@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,9 +14,8 @@ from torch.utils._pytree import tree_leaves
 from torch_geometric.data import Data
 
 from gnnperf.compression.quantization.sites import Call, around, linears
+from gnnperf.compression.weights import weight_names
 from gnnperf.training import seeded
-
-_BIAS = re.compile(r"(^|_)bias(_|$)")
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class Flow(TorchDispatchMode):
         reads: of each weight that a number of the batch meets.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, weights: Mapping[str, Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self.reads: dict[str, Reads] = {}
         self.inside: list[int] = []
@@ -73,7 +71,7 @@ class Flow(TorchDispatchMode):
         for tensor in (*model.parameters(), *model.buffers()):
             self.put(tensor, Origin())
         self._ids = {}
-        for name, weight in weights_of(model).items():
+        for name, weight in weights.items():
             self.put(weight, Origin(weights=frozenset({name})))
             self._ids[name] = id(weight)
 
@@ -118,21 +116,15 @@ class Flow(TorchDispatchMode):
         return Origin(True, every, last, frozenset().union(*(o.rounded for o in data)))
 
 
-def weights_of(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters of two dimensions or more that are no bias by name, each once."""
-    return {
-        name: parameter
-        for name, parameter in model.named_parameters()
-        if parameter.dim() >= 2
-        and parameter.is_floating_point()
-        and not _BIAS.search(name.rpartition(".")[2])
-    }
+def weights_of(model: nn.Module, batch: Data | None = None) -> dict[str, Tensor]:
+    """The model's weights by name, each once; see `weight_names`."""
+    return {name: model.get_parameter(name) for name in weight_names(model, batch)}
 
 
 @contextmanager
-def followed(model: nn.Module) -> Iterator[Flow]:
+def followed(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[Flow]:
     """A Flow; inside, the model is in eval mode without gradients, and nothing is left behind."""
-    flow, training, layers = Flow(model), model.training, linears(model)
+    flow, training, layers = Flow(model, weights), model.training, linears(model)
 
     def inside(name: str, forward: Call, value: Tensor) -> Any:
         flow.inside.append(id(layers[name].weight))
@@ -149,13 +141,13 @@ def followed(model: nn.Module) -> Iterator[Flow]:
         model.train(training)
 
 
-def read_weights(model: nn.Module, batch: Data) -> dict[str, Reads]:
+def read_weights(model: nn.Module, weights: Mapping[str, Tensor], batch: Data) -> dict[str, Reads]:
     """How a forward in eval mode uses each weight that it uses, in the order of execution.
 
     Which layers are the first and which the last is found from what they read and make, never
     from the order in which the model holds them.
     """
-    with followed(model) as flow:
+    with followed(model, weights) as flow:
         made = flow.origins(model(batch))
     for origin in made:
         for name in origin.last:
@@ -180,7 +172,7 @@ def read_sites(model: nn.Module, sites: Mapping[str, nn.Module], batch: Data) ->
     """Follow a forward through quantizers that let everything pass as a new tensor."""
     raw = dict.fromkeys(sites, True)
 
-    with followed(model) as flow:
+    with followed(model, weights_of(model)) as flow:
 
         def passing(name: str, forward: Call, value: Tensor, *rest: Any) -> Any:
             raw[name] &= not flow.origin(value).weights

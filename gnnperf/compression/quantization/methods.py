@@ -164,6 +164,7 @@ def compressed(trained: Trained, ready: Ready, report: FitReport | None = None) 
             **agreement_readings(model, deployed, trained.parts.test),
         },
         start=CALIBRATED,
+        uncovered=ready.made.uncovered,
     )
 
 

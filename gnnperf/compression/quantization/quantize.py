@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -25,6 +24,7 @@ from gnnperf.compression.quantization.sites import (
     LINEARS,
     linears,
     replace_module,
+    require_float32,
     weight_coverage,
 )
 from gnnperf.compression.quantization.weights import (
@@ -33,6 +33,7 @@ from gnnperf.compression.quantization.weights import (
     WeightSettings,
 )
 from gnnperf.training import seeded
+from gnnperf.training.modules import copied
 
 
 @dataclass(frozen=True)
@@ -85,12 +86,15 @@ def quantized(model: nn.Module, batch: Data, plan: Plan) -> Quantized:
         batch: a `Data` that the model takes, on which it is followed.
         plan: what is quantized.
 
-    Masks of a pruned model go along. Raises RecipeError when no weight is left to quantize.
+    Masks of a pruned model go along. Raises RecipeError when no weight is left to quantize, and
+    for another dtype than float32.
     """
-    model = deepcopy(model)
+    require_float32(model)
+    model = copied(model)
     masks = masks_with_linears(model)
     model = without_idle_biases(with_linears(model))
-    every, reads = weights_of(model), read_weights(model, batch)
+    every = weights_of(model, batch)
+    reads = read_weights(model, every, batch)
     taken = {n: r for n, r in reads.items() if not (plan.hidden_only and r.raw)}
     if not taken:
         raise RecipeError(_nothing(model, every, reads))

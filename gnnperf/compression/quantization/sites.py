@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch_geometric.nn.dense import Linear as PygLinear
 
-from gnnperf.compression.compressed import Changed
+from gnnperf.compression.compressed import Changed, RecipeError
 
 # PyG's Linear is no nn.Linear: a search for the latter alone finds nothing in a PyG model.
 LINEARS = (nn.Linear, PygLinear)
@@ -21,6 +22,16 @@ def linears(model: nn.Module) -> dict[str, nn.Module]:
 
 
 Call = Callable[..., Any]
+
+
+def require_float32(model: nn.Module) -> None:
+    """Raise RecipeError for weights of another floating-point dtype: ranges and codes are of it."""
+    for name, parameter in model.named_parameters():
+        if parameter.is_floating_point() and parameter.dtype != torch.float32:
+            raise RecipeError(
+                f"{name} is {parameter.dtype}, and quantization computes in torch.float32; convert "
+                "model and graphs with .float() before"
+            )
 
 
 @contextmanager
@@ -82,7 +93,7 @@ def replace_module(model: nn.Module, part: nn.Module, other: nn.Module) -> None:
 def weight_coverage(model: nn.Module, names: Iterable[str]) -> dict[str, Changed]:
     """Coverage of weights by name: every entry of them is quantized."""
     return {
-        name: Changed(count, count)
+        name: Changed(count, count, "quantized")
         for name in names
         for count in [model.get_parameter(name).numel()]
     }

@@ -203,12 +203,13 @@ class StoredGrid:
         return QuantizedTensor(values, self.bits, self.scale, self.zero_point)
 
 
-def require_weight_bits(name: str, found: Any, bits: int) -> None:
-    """Raise QuantizationError unless what is stored under a name are codes of so many bits."""
-    stored = getattr(found, "bits", None)
-    if stored != bits:
-        what = "no codes" if stored is None else f"{stored} bits"
+def stored_codes(state: Mapping[str, Any], name: str, bits: int) -> QuantizedTensor:
+    """What is stored under a name; raises QuantizationError unless it is codes of so many bits."""
+    codes = state.get(name)
+    if not isinstance(codes, QuantizedTensor) or codes.bits != bits:
+        what = f"{codes.bits} bits" if isinstance(codes, QuantizedTensor) else "no codes"
         raise QuantizationError(
             f"the stored model has {what} at {name} and this one {bits} bits; load it into a "
             "model that was quantized alike"
         )
+    return codes

@@ -15,6 +15,9 @@ from gnnperf.errors import GnnperfError
 
 Scores = dict[str, float]
 
+CONSTANTS = ("majority", "train_mean")
+"""Scores of a part that hang on its targets alone: what a constant gets."""
+
 
 @dataclass(frozen=True)
 class Parts:

@@ -211,13 +211,13 @@ class Prediction:
         device = next((value.device for value in tensors if isinstance(value, Tensor)), None)
         return Parts(
             *(
-                loaded(part, name, self._name, seed, partial(self._ready, device, mask, seed))
+                loaded(part, name, self._name, seed, partial(self.ready, device, mask, seed))
                 for part, name, mask in zip(three, NAMES, MASKS, strict=True)
             )
         )
 
-    def _ready(self, device: Any, mask: str, seed: int, batch: Data) -> Data | None:
-        """A loader's batch on the device; None where it has no target of its part."""
+    def ready(self, device: Any, mask: str, seed: int, batch: Data) -> Data | None:
+        """A given batch on the device; None where it has no target of its part."""
         batch = batch if device is None else batch.to(device)
         store = self._store(batch)
         given = store.get(mask) if self.level == "node" else None

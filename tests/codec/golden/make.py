@@ -3,6 +3,9 @@
 Each comes with a torch file of the state it must decode to, forever: one that exists is left alone.
 """
 
+import gzip
+import io
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -14,7 +17,7 @@ FOLDER = Path(__file__).parent
 
 
 def states() -> dict[str, dict[str, Value]]:
-    """States that between them have every kind of record, encoding and codec."""
+    """States that between them have every kind of record and encoding."""
     generator = torch.Generator().manual_seed(0)
 
     def noise(*shape: int, keep: float = 1.0) -> torch.Tensor:
@@ -26,13 +29,6 @@ def states() -> dict[str, dict[str, Value]]:
     kept = codes * (noise(12, 9) > 1.2)
     scale, zero_point = torch.rand((12, 1), generator=generator), torch.zeros(12, 1)
     words = [0, -(2**31), 1, 0x7F800000, -0x800000, 0x7FC00001, 0x7F800001, -1]
-    words16 = torch.randint(1, 2**15, (6000,), generator=generator, dtype=torch.int16)
-    runs = (noise(60) > 0.5).repeat_interleave(50)
-    few = noise(6000) > 1.8
-    bytes_ = (noise(200, 8) > 0.5).any(1).repeat_interleave(8) & (noise(1600) > -1.5)
-    # Whole columns without a weight: gaps along them are shortest.
-    dead = (torch.arange(128) % 8 == 0) & (torch.rand(64, 128, generator=generator) < 0.9)
-    even = torch.randint(-8, 8, (2000,), generator=generator, dtype=torch.int8)
     return {
         "pruned": {"w": noise(50, 40, keep=0.1), "half": noise(40, 30, keep=0.5), "b": noise(40)},
         "shared": {"a": base, "b": base.t(), "c": base[1:4, ::2], "d": base.view(torch.int32)},
@@ -41,13 +37,7 @@ def states() -> dict[str, dict[str, Value]]:
             "sparse": QuantizedTensor(kept, 4, scale, zero_point),
             "q8": QuantizedTensor((kept + 8).to(torch.uint8), 8, scale, zero_point),
         },
-        "columns": {"w": torch.randn(64, 128, generator=generator) * dead},
-        "masks": {
-            "runs": words16[:3000] * runs,
-            "few": words16 * few,
-            "bytes": words16[:1600] * bytes_,
-            "even": QuantizedTensor(even, 4, scale[0], zero_point[0]),
-        },
+        **states_of_version_2(noise),
         "dtypes": {
             "special": torch.tensor(words, dtype=torch.int32).view(torch.float32),
             "double": noise(20).double(),
@@ -66,19 +56,35 @@ def states() -> dict[str, dict[str, Value]]:
     }
 
 
+def states_of_version_2(noise: Callable[..., torch.Tensor]) -> dict[str, dict[str, Value]]:
+    """States for what version 2 added: scaled, classes, shifted, planes, copies."""
+    integers = (30 * noise(40, 60)).round().clamp(-127, 127)
+    sparse = torch.where(integers.abs() < 30, 0.0, integers)
+    loud = noise(80, 50) * torch.tensor([1.0, 5e3]).repeat(40)[:, None]
+    repeated = noise(7, 30).repeat(20, 1)
+    return {
+        "scaled": {"rows": integers * noise(40, 1).abs(), "sparse": sparse * noise(60).abs()},
+        "classes": {"rows": loud.half(), "columns": loud.bfloat16().t().contiguous()},
+        "shifted": {"half": noise(900).half().float(), "brain": noise(700).bfloat16().double()},
+        "copies": {"a": repeated, "b": repeated.clone(), "c": repeated.clone() + 1},
+    }
+
+
 def plain(value: Value) -> object:
     """As torch.load reads it with weights_only; torch saves no storage of several dtypes."""
     return dict(vars(value)) if isinstance(value, QuantizedTensor) else value.clone()
 
 
 def main() -> None:
-    """Write the files of version 1 at both levels."""
+    """Write the files of version 2 at both levels; those of version 1 were written in its time."""
     for name, state in states().items():
-        expected = FOLDER / f"v1-{name}.pt"
+        expected = FOLDER / f"v2-{name}.pt.gz"
         if not expected.exists():
-            torch.save({key: plain(value) for key, value in state.items()}, expected)
+            buffer = io.BytesIO()
+            torch.save({key: plain(value) for key, value in state.items()}, buffer)
+            expected.write_bytes(gzip.compress(buffer.getvalue(), mtime=0))
         for level in ("fast", "small"):
-            path = FOLDER / f"v1-{name}-{level}.gnnz"
+            path = FOLDER / f"v2-{name}-{level}.gnnz"
             if not path.exists():
                 path.write_bytes(encode(state, metadata={"name": name, "epoch": 3}, level=level))
 

@@ -85,3 +85,40 @@ def test_bad_input_is_refused_before_any_training(spline_base):
         compress(replace(spline_base, model=nn.BatchNorm1d(3)), "gradual@0.5")
     with pytest.raises(RecipeError, match=r"gradual@0\.5 trains by itself; leave \+finetune out"):
         compress(spline_base, "gradual@0.5+finetune")
+
+
+def own_fit(epochs=None, keep=None):
+    """A training of one's own, for so many epochs, that keeps the weights of one of them."""
+
+    def fit(model, parts, settings, seed):
+        optimizer = torch.optim.Adam(model.parameters(), 0.01)
+        states = []
+        for _ in range(epochs or settings.epochs):
+            for batch in parts.train:
+                optimizer.zero_grad()
+                torch.nn.functional.cross_entropy(
+                    model(batch)[batch.target_index], batch.y[batch.target_index]
+                ).backward()
+                optimizer.step()
+            states.append({name: value.clone() for name, value in model.state_dict().items()})
+        if keep is not None:
+            model.load_state_dict(states[keep])
+
+    return fit
+
+
+def test_a_workloads_own_fit_that_ends_at_full_sparsity(spline_base):
+    settings = replace(spline_base.finetune, epochs=4)
+    base = replace(spline_base, finetune=settings, own_fit=own_fit())
+    compressed = compress(base, "gradual@0.5")
+    assert sum(part.changed for part in compressed.coverage.values()) == round(0.5 * 69120)
+
+
+@pytest.mark.parametrize(("fit", "reached"), [(own_fit(2), "0.48"), (own_fit(keep=1), "0.48")])
+def test_a_workloads_own_fit_that_ends_before_it_is_refused(spline_base, fit, reached):
+    settings = replace(spline_base.finetune, epochs=4)
+    base = replace(spline_base, finetune=settings, own_fit=fit, checkpoints=None)
+    with pytest.raises(
+        RecipeError, match=rf"gradual@0\.5: the training ended at sparsity {reached} instead of 0.5"
+    ):
+        compress(base, "gradual@0.5")

@@ -146,7 +146,7 @@ def test_every_weight_is_rounded_trained_and_shipped(name):
 def test_what_reads_raw_features_is_found_whatever_is_registered_first(name):
     with seeded(0):
         model, batch = MODELS[name]().eval(), a_batch()
-    reads = read_weights(model, batch)
+    reads = read_weights(model, weights_of(model), batch)
     raw = {weight for weight, read in reads.items() if read.raw}
     firsts = {weight for weight in reads if weight.startswith(FIRST.get(name, "first"))}
     # A recurrent convolution reads raw features in its first step alone.

@@ -20,11 +20,22 @@ def test_the_product_is_exact(rows, width, columns, with_int8_product):
     left, right = codes(rows, width), codes(columns, width)
     left[0], right[0] = -128, -128
     with pytest.MonkeyPatch.context() as patch:
-        if not with_int8_product:
-            patch.setattr(integer, "_int8_product_is_exact", lambda device: False)
+        with_it = with_int8_product and integer._int8_product_is_exact(left.device)
+        patch.setattr(integer, "_int8_product_pays", lambda device: with_it)
         found = integer_matmul(left, right)
     assert found.dtype == torch.int32
     assert torch.equal(found.double(), left.double() @ right.double().t())
+
+
+@pytest.mark.parametrize("width", [1023, 1024, 1025, 5000])
+@pytest.mark.parametrize("other", [-128, 127])
+def test_the_greatest_sums_are_exact_either_way(width, other, monkeypatch):
+    """float32 holds those of 1024 products, and no more."""
+    monkeypatch.setattr(integer, "_int8_product_pays", lambda device: False)
+    left = torch.full((2, width), -128, dtype=torch.int8)
+    right = torch.full((3, width), other, dtype=torch.int8)
+    left[0, 0], right[0, 0] = 127, 127
+    assert torch.equal(integer_matmul(left, right).double(), left.double() @ right.double().t())
 
 
 @given(sizes, sizes, sizes, zeros, zeros, st.booleans())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import deepcopy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 from torch_geometric.data import Data
+
+from gnnperf.training.modules import copied
 
 TOLERANCE = 1e-5
 """Of the largest output, or of 1 where that is less."""
@@ -18,7 +19,7 @@ TOLERANCE = 1e-5
 def disagreement(small: nn.Module, masked: nn.Module, batches: Sequence[Data]) -> str | None:
     """What is wrong with the narrowed model, or None: both run on every batch, in eval mode."""
     # A forward may keep what it computed of a graph, which is not the narrowed model's to ship.
-    small, masked = deepcopy(small).eval(), masked.eval()
+    small, masked = copied(small).eval(), masked.eval()
     for batch in batches:
         try:
             found = _apart(_outputs(small, batch), _outputs(masked, batch))
@@ -32,7 +33,7 @@ def disagreement(small: nn.Module, masked: nn.Module, batches: Sequence[Data]) -
 def _agree_in_double(small: nn.Module, masked: nn.Module, batch: Data) -> bool:
     """A model that chooses nodes may choose another where two are equal up to rounding."""
     try:
-        small, masked = deepcopy(small).double(), deepcopy(masked).double()
+        small, masked = copied(small).double(), copied(masked).double()
         batch = batch.clone().apply(_double)
         return _apart(_outputs(small, batch), _outputs(masked, batch)) is None
     except Exception:  # not every model runs in double; what single precision says then counts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch_geometric.nn import LayerNorm, Linear, TransformerConv
 from gnnperf.compression.pruning.channels.groups import Channels, tensors_of
 from gnnperf.compression.pruning.channels.labels import Dim
 from gnnperf.compression.pruning.channels.trace import NORMS, Traced
+from gnnperf.training.modules import copied
 
 Places = dict[tuple[str, int], Tensor]
 """Whether each entry of a dimension stays, bool, by (name of the tensor, dimension)."""
@@ -41,7 +41,7 @@ def shrunk(model: nn.Module, places: Places, traced: Traced | None = None) -> nn
         traced: knows the numbers in modules that count channels; without, only those of torch's
             layers are set.
     """
-    small = deepcopy(model)
+    small = copied(model)
     before = tensors_of(model)
     changed: dict[int, Tensor] = {}
     for name, tensor in tensors_of(small).items():
@@ -125,7 +125,7 @@ def masked(
 
     Norms over channels (`NORMS`) measure only what stays there too; zeros are no such thing.
     """
-    full = deepcopy(model)
+    full = copied(model)
     for name, tensor in full.named_parameters():
         for dim in range(tensor.dim()):
             if (name, dim) in places:

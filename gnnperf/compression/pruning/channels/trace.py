@@ -10,7 +10,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +25,7 @@ from torch_geometric.nn import LayerNorm
 from gnnperf.compression.pruning.channels.calls import Call, Dims
 from gnnperf.compression.pruning.channels.labels import Dim, Labels, kept_whole
 from gnnperf.compression.pruning.channels.rules import IGNORED, RULES, aligned, mixed
+from gnnperf.training.modules import copied
 
 NORMS = (nn.LayerNorm, nn.RMSNorm, LayerNorm)
 """They divide by how large all channels are: a narrower one measures those that are left."""
@@ -65,7 +65,7 @@ def traced(model: nn.Module, batches: Mapping[bool, Data]) -> Traced:
 
     Whatever the model raises is raised.
     """
-    model = deepcopy(model).cpu()
+    model = copied(model).cpu()
     tracer = _Tracer(model)
     for training, batch in batches.items():
         model.train(training)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import replace
 
 import torch
@@ -29,12 +28,14 @@ from gnnperf.compression.quantization.quantize import masks_with_linears, with_l
 from gnnperf.compression.quantization.sites import (
     linears,
     replace_module,
+    require_float32,
     watching,
     weight_coverage,
 )
 from gnnperf.compression.retraining import training_readings
 from gnnperf.records import Reading, measured
 from gnnperf.training import Trained, TrainSettings, fit_cached
+from gnnperf.training.modules import copied
 
 GROUPS = 1000
 MEMORY_WEIGHT, MEMORY_TARGET_KIB = 1e-3, 1.0
@@ -53,8 +54,12 @@ def parse_bits(text: str) -> int:
 
 
 def a2q(trained: Trained, bits: int) -> Compressed:
-    """Quantize a copy of the trained model and train it on; raises RecipeError without a linear."""
-    model = deepcopy(trained.model)
+    """Quantize a copy of the trained model and train it on; raises RecipeError without a linear.
+
+    And for weights of another dtype than float32.
+    """
+    require_float32(trained.model)
+    model = copied(trained.model)
     masks = masks_with_linears(model)
     model = with_linears(model)
     rows = row_counts(model, [*trained.parts.train, *trained.parts.validation])
@@ -137,6 +142,7 @@ def quantize_linears(
         bits: of the weights; with as many the features begin.
     """
     layers = {}
+    tied: dict[int, nn.Parameter] = {}
     for name, count in rows.items():
         linear = model.get_submodule(name)
         device = linear.get_parameter("weight").device
@@ -145,7 +151,9 @@ def quantize_linears(
             if count is None
             else NodeQuantizer(count, bits, device)
         )
-        layers[name] = A2QLinear(linear, bits, features)
+        layers[name] = layer = A2QLinear(linear, bits, features)
+        # A tied weight has one set of steps, and so of codes.
+        layer.log2_weight_steps = tied.setdefault(id(layer.weight), layer.log2_weight_steps)
         replace_module(model, linear, layers[name])
     memory = MemoryLoss(list(layers.values()), MEMORY_WEIGHT, MEMORY_TARGET_KIB)
     model.add_module(MEMORY, memory)
