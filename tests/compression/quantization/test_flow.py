@@ -112,7 +112,7 @@ LAST = {
 def test_every_weight_is_rounded_trained_and_shipped(name):
     with seeded(0):
         model, batch = MODELS[name]().eval(), a_batch()
-    every = set(weights_of(model)) - {"unused.weight"}
+    every = set(weights_of(model, batch)) - {"unused.weight"}
     made = quantized(model, batch, Plan(WeightSettings(3), QuantizerSettings(8, range="abs")))
     assert set(made.coverage) == set(weight_quantizers(made.model)) == every
     assert set(made.uncovered) == {"unused.weight"} & set(weights_of(model))
