@@ -4,7 +4,12 @@ import statistics
 
 import pytest
 
-from gnnperf.compression.quantization.methods import parse_configuration, ready_to_train
+from gnnperf.compression.quantization.configuration import (
+    CONFIGURATIONS,
+    DEFAULT_CONFIGURATION,
+    parse_configuration,
+)
+from gnnperf.compression.quantization.methods import ready_to_train
 from gnnperf.gates.thresholds import require_drop_at_most, require_size_ratio_at_least
 from gnnperf.recipes import compress
 from gnnperf.reports.paper import paper_figure
@@ -17,27 +22,35 @@ WORKLOADS = ("proteins-gin", "bbbp-gin")
 # Recipe -> the paper's name; the dense control comes first.
 METHODS = {
     "global@0": "fp32",
-    "ptq@int8": None,
-    "qat@int8": "qat-int8",
-    "qat@int4": "qat-int4",
-    "dq@int8": "dq-int8",
-    "dq@int4": "dq-int4",
+    "ptq@int8:hidden": None,
+    "qat@int8:hidden": "qat-int8",
+    "qat@int4:hidden": "qat-int4",
+    "dq@int8:hidden": "dq-int8",
+    "dq@int4:hidden": "dq-int4",
     "a2q@4": "a2q",
 }
+# All that the paper's section 2.5.1 speaks of; the default configuration stands above.
+CONFIGURED = [
+    f"{method}@{bits}:hidden,{name}"
+    for method in ("qat", "dq")
+    for bits in ("int8", "int4")
+    for name in CONFIGURATIONS
+    if name != DEFAULT_CONFIGURATION
+]
 # The rule for one seed: at most so much lost, of a test part of one or two hundred graphs.
 DROP_AT_MOST = {
     "ptq": 0.08,
-    "qat@int8": 0.06,
-    "qat@int4": 0.12,
-    "dq@int8": 0.06,
-    "dq@int4": 0.12,
+    "qat@int8:hidden": 0.06,
+    "qat@int4:hidden": 0.12,
+    "dq@int8:hidden": 0.06,
+    "dq@int4:hidden": 0.12,
     "a2q": 0.1,
 }
 MEAN_DROP_AT_MOST = {
-    "qat@int8": 0.015,
-    "dq@int8": 0.015,
-    "qat@int4": 0.04,
-    "dq@int4": 0.04,
+    "qat@int8:hidden": 0.015,
+    "dq@int8:hidden": 0.015,
+    "qat@int4:hidden": 0.04,
+    "dq@int4:hidden": 0.04,
     "a2q@4": 0.04,
 }
 MEAN_BITS_AT_MOST = 5.0
@@ -46,16 +59,18 @@ SIZE_RATIO_AT_LEAST = {"int8": 4.0, "int4": 7.0, "4": 6.0}
 AGREEMENT_AT_LEAST, STEPS_AT_MOST = 0.999, 1.0
 # Epoch of a recipe's training over the dense epoch.
 TRAINING_COST_AT_MOST = {
-    "qat@int8:gc-abs": 2.0,
-    "qat@int8:gc-mom": 2.0,
-    "qat@int8:gc-per": 2.5,
-    "dq@int8": 3.0,
+    "qat@int8:hidden,gc-abs": 2.0,
+    "qat@int8:hidden,gc-mom": 2.0,
+    "qat@int8:hidden,gc-per": 2.5,
+    "dq@int8:hidden": 3.0,
 }
 
 
 def recipes(preset):
-    """Smoke runs one, the others all."""
-    return preset.select(smoke=["qat@int8"], default=[*METHODS])
+    """Smoke runs one, the paper's preset all configurations too."""
+    return preset.select(
+        smoke=["qat@int8:hidden"], paper=[*METHODS, *CONFIGURED], default=[*METHODS]
+    )
 
 
 def smoke_or_all(preset):
@@ -73,7 +88,11 @@ def test_quantization(case, trained, measure, closing_row):
     report = base.report if compressed.finetuned is None else compressed.finetuned
     paper = {
         metric: paper_figure(
-            table=7, dataset=dataset, model="gin", method=METHODS[case.recipe] or "", metric=metric
+            table=7,
+            dataset=dataset,
+            model="gin",
+            method=METHODS.get(case.recipe) or "",
+            metric=metric,
         )
         or "-"
         for metric in ("accuracy", "train_time", "inference_time")
@@ -101,8 +120,10 @@ def test_quantization(case, trained, measure, closing_row):
     assert record.value("export_logit_difference_steps") <= STEPS_AT_MOST
     if "mean_bits" in record.readings:
         assert record.value("mean_bits") <= MEAN_BITS_AT_MOST
-    method, _, width = case.recipe.partition("@")
-    require_size_ratio_at_least(record, SIZE_RATIO_AT_LEAST[width])
+    method, _, argument = case.recipe.partition("@")
+    require_size_ratio_at_least(record, SIZE_RATIO_AT_LEAST[argument.partition(":")[0]])
+    if case.recipe in CONFIGURED:
+        return  # What the others cost is the study's question, and no promise.
     require_drop_at_most(record, DROP_AT_MOST.get(case.recipe) or DROP_AT_MOST[method])
 
 
@@ -132,8 +153,11 @@ def other_recipes(preset):
 
 
 def other_workloads(preset):
-    """One of each kind of layer; NESS has one linear layer, which is never quantized."""
-    others = ("cora_node-spline", "cora_node-gcn", "bbbp-gnnnet", "bbbp-sage", "proteins-hgpsl")
+    """One of each kind of layer."""
+    others = (
+        *("cora_node-spline", "cora_link-ness", "cora_node-gcn", "bbbp-gnnnet", "bbbp-sage"),
+        "proteins-hgpsl",
+    )
     return preset.select(smoke=others[:1], default=others)
 
 
@@ -152,8 +176,11 @@ def test_training_cost(recipe, trained, preset, latency):
     base = trained("proteins-gin", preset.seeds[0])
     method, _, argument = recipe.partition("@")
     spare_nodes = method == "dq"
-    model, _, batches = ready_to_train(base, parse_configuration(argument), spare_nodes)
-    batches = batches[:3]  # A ratio needs no more, and the rounds are many instead.
+    ready = ready_to_train(base, parse_configuration(argument), spare_nodes)
+    model, batches = (
+        ready.model,
+        ready.train[:3],
+    )  # A ratio needs no more, and the rounds are many instead.
     readings = latency(epoch(base, model, batches), epoch(base, base.model, batches), rounds=12)
     if readings["cpu_ratio"].value is not None:
         assert readings["cpu_ratio"].value <= TRAINING_COST_AT_MOST[recipe]
