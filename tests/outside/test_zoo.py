@@ -24,17 +24,12 @@ LONG = (
     *("qat@int8", "dq@int8", "a2q@4"),
 )
 
-# Their convolutions hold their weights themselves, and the head alone is a linear layer.
-ONE_LINEAR = "nothing to quantize: of its 1 linear layers .* quantize a model with at least two"
 # A quarter of its linear layers is for nodes of degrees that no graph here has.
 IDLE = "quantizers of the model have seen no data .* on batches that reach every layer"
 # The score of a node is divided by the norm of a vector that is pruned as a whole.
 DIVIDED = r"\d+ of \d+ logits are NaN or infinite in the compressed model, .* a milder recipe"
 
 REFUSED = {
-    ("arma", "ptq qat dq"): ONE_LINEAR,
-    ("rgcn", "ptq qat dq"): ONE_LINEAR,
-    ("rgcn-bases", "ptq qat dq"): ONE_LINEAR,
     ("mf", "ptq qat dq a2q"): IDLE,
     ("sag", "layer"): DIVIDED,
     ("bilinear", "width"): r"what _trilinear does to them is not known.*channel_groups\(\)",

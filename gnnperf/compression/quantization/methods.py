@@ -106,7 +106,7 @@ def ready_to_train(
 ) -> Ready:
     """The calibrated copy of the base, and the batches to train it on.
 
-    Where ranges are percentiles, validation chooses how much they cut off.
+    Where ranges are percentiles, validation chooses how much they cut off, if there is any.
     """
     batches, shield = trained.parts.train, None
     if spare_nodes:
@@ -114,9 +114,10 @@ def ready_to_train(
         shield = protection(configuration.activation_bits)
     plan = Plan(configuration.weights(), configuration.activations(), configuration.hidden, shield)
     made = quantized(trained.model, batches[0], plan)
-    if plan.activations.range != "per":
+    is_per = plan.activations.range == "per"
+    if not is_per or not trained.parts.validation:
         calibrate(made.model, batches, trained.seed)
-        return Ready(made, batches, 0.0)
+        return Ready(made, batches, plan.activations.cut if is_per else 0.0)
     cuts = dict.fromkeys((plan.activations.cut, *CUTS))
     return Ready(made, batches, _calibrated(trained, made.model, batches, list(cuts)))
 
@@ -178,7 +179,5 @@ def _bit_readings(ready: Ready) -> dict[str, Reading]:
         "weight_bits": measured(
             bits / (sum(sizes.values()) + rest), "bits", "mean over all weights, 32 where fp32"
         ),
-        "range_cut": measured(
-            ready.cut, "fraction", "cut off activations on each side, chosen on validation"
-        ),
+        "range_cut": measured(ready.cut, "fraction", "cut off activations on each side"),
     }

@@ -220,8 +220,8 @@ def calibrate(model: nn.Module, batches: Iterable[Data], seed: int = 0) -> None:
     idle = [name for name, site in sites.items() if not site.batches]
     if idle:
         raise RecipeError(
-            f"{idle[0]} of the {type(model).__name__} saw no data in calibration; "
-            "quantize a model all of whose convolutions compute"
+            f"quantizers of the model have seen no data in calibration ({idle[0]} for one); "
+            "calibrate it on batches that reach every layer"
         )
 
 
