@@ -35,6 +35,7 @@ from gnnperf.compression.quantization.methods import (
     train_protected,
     train_quantized,
 )
+from gnnperf.compression.quantization.mixed import ABOUT_MIXED, mix, parse_budget
 from gnnperf.compression.retraining import is_usable
 from gnnperf.deploy import DeployError, find_deployment
 from gnnperf.records import unavailable
@@ -141,6 +142,7 @@ METHODS: dict[str, Method] = {
         train_protected,
         "quantize",
     ),
+    "mixed": Method(ABOUT_MIXED, parse_budget, mix, "quantize"),
     "a2q": Method(
         "aggregation-aware quantization; bits 2 to 8 of the weights, and of features to begin with",
         parse_bits,

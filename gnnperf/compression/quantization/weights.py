@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -42,10 +42,11 @@ class WeightSettings:
 
 
 class WeightQuantize(nn.Module):
-    """Rounds a weight to 2^bits numbers between its extremes as they are now.
+    """Rounds a weight to 2^bits numbers that reach as far, on both sides, as it does now.
 
     Nothing is learned or cut off: a wide step makes many codes 0, which store small, and training
-    moves the weights to fit. The gradient passes everywhere, as no weight lies outside.
+    moves the weights to fit. Of both extremes apart the step is narrower, and validated no better.
+    The gradient passes everywhere, as no weight lies outside.
     """
 
     bits: Tensor
@@ -60,12 +61,17 @@ class WeightQuantize(nn.Module):
         refuse_nan(weight)
         weight = weight.detach()
         if not self.settings.channels or weight.dim() < 2:
-            below, above = extreme_reach(weight.flatten()).tolist()
-            return affine_grid(-below, above, self.settings.bits)
-        below, above = extreme_reach(weight.flatten(1))
-        grid = affine_grid(-below, above, self.settings.bits)
+            furthest = float(extreme_reach(weight.flatten()).max())
+            return affine_grid(-furthest, furthest, self.settings.bits)
+        reach = extreme_reach(weight.flatten(1)).amax(0)
+        grid = affine_grid(-reach, reach, self.settings.bits)
         shape = (-1, *[1] * (weight.dim() - 1))
         return Grid(grid.bits, grid.scale.view(shape), grid.lowest.view(shape))  # type: ignore[union-attr]  # tensors, one entry a channel
+
+    def set_bits(self, bits: int) -> None:
+        """Take another width; raises QuantizationError outside 2 to 8."""
+        self.settings = replace(self.settings, bits=bits)
+        self.bits.fill_(bits)
 
     def forward(self, weight: Tensor) -> Tensor:
         """The weight rounded; zeros stay zeros."""
