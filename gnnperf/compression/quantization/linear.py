@@ -66,6 +66,7 @@ class QuantizedLinear(LinearLike):
 
     weight: nn.Parameter
     bias: nn.Parameter | None
+    output: nn.Module
 
     def __init__(
         self,

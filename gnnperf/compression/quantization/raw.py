@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -44,6 +46,11 @@ class RawFeatures(FakeQuantize):
             refuse_nan(values)
             return values
         return super().forward(values, spared)
+
+    def least_bits(self) -> int:
+        """Of its codes: of whole numbers as many as their range asks for, else 8."""
+        span = float(self.reach.sum())
+        return max(1, math.ceil(math.log2(span + 1))) if self.whole else MAX_BITS
 
     def frozen(self) -> FrozenRaw:
         """The same for inference; raises QuantizationError before anything was seen."""

@@ -175,7 +175,7 @@ def test_bits_pushed_out_are_held_where_they_mean_something():
         layer.features.bits.copy_(torch.tensor([-3.0, 5.4, 20.0]))
         layer.features.log2_steps.copy_(torch.tensor([-50.0, 0.0, 1.0]))
     hold_ranges(layer)
-    assert layer.features.bits.tolist() == [2, pytest.approx(5.4), 8]
+    assert layer.features.bits.tolist() == [1, pytest.approx(5.4), 8]
     assert layer.features.log2_steps.tolist() == [-24, 0, 1]
     assert effective_bits(layer.features.bits).tolist() == [2, 5, 8]
 
