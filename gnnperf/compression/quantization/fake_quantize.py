@@ -163,7 +163,7 @@ class FakeQuantize(nn.Module):
         refuse_nan(values)
         return codes_of(values, self.grid())
 
-    def frozen(self) -> FrozenQuantize:
+    def frozen(self) -> nn.Module:
         """The same for inference; raises QuantizationError before anything was seen."""
         return FrozenQuantize(self)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gnnperf.compression.quantization.fake_quantize import (
     FakeQuantize,
@@ -52,23 +52,16 @@ class RawFeatures(FakeQuantize):
         span = float(self.reach.sum())
         return max(1, math.ceil(math.log2(span + 1))) if self.whole else MAX_BITS
 
-    def frozen(self) -> FrozenRaw:
+    def frozen(self) -> nn.Module:
         """The same for inference; raises QuantizationError before anything was seen."""
-        return FrozenRaw(self)
+        frozen = FrozenQuantize(self)
+        return WholeFeatures() if self.whole else frozen
 
 
-class FrozenRaw(FrozenQuantize):
-    """Raw features for inference."""
-
-    whole: Tensor
-
-    def __init__(self, quantizer: RawFeatures) -> None:
-        super().__init__(quantizer)
-        self.register_buffer("whole", quantizer.whole.clone())
+class WholeFeatures(nn.Module):
+    """Raw features of whole numbers for inference: they pass as they are, and nothing is stored."""
 
     def forward(self, values: Tensor, spared: None = None) -> Tensor:
-        """The values, rounded unless they are whole; raises QuantizationError for NaN."""
-        if self.whole:
-            refuse_nan(values)
-            return values
-        return super().forward(values)
+        """The values; raises QuantizationError for NaN."""
+        refuse_nan(values)
+        return values

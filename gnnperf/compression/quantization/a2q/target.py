@@ -89,7 +89,7 @@ class BitsTarget(nn.Module):
         if not bits:
             return 0.0
         excess = torch.stack(bits).sum() / sum(widths) - self.target
-        self._above = float(excess) > 0
+        self._above = bool(excess > 0)
         loss: Tensor = self.weight * excess.relu().square()
         return loss
 
