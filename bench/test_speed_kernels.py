@@ -7,7 +7,6 @@ and not asserted, and says why.
 
 import pytest
 import torch
-from test_deployed import CONVS, ROOM, TwoLayers, in_turns, large_graph, plain_form, shown
 from torch.nn import functional
 
 from gnnperf.deploy import agreement, broken_promise, deploy, find_deployment, kernels
@@ -18,6 +17,8 @@ from gnnperf.models.fields import Fields
 from gnnperf.ops import SparseMatrix
 from gnnperf.recipes import compress
 from gnnperf.training import seeded
+
+from .test_deployed import CONVS, ROOM, TwoLayers, in_turns, large_graph, plain_form, shown
 
 pytestmark = [
     pytest.mark.proof,

@@ -11,11 +11,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gnnperf import codec as codec
+    from gnnperf.compression import Compressed as Compressed
     from gnnperf.compression.given import compared as compared
+    from gnnperf.compression.shipped import load as load
     from gnnperf.datasets import OwnDataset as OwnDataset
     from gnnperf.deploy import register_deployment as register_deployment
+    from gnnperf.meters.base import Meter as Meter
+    from gnnperf.meters.registry import register_meter as register_meter
     from gnnperf.models.fields import Fields as Fields
+    from gnnperf.recipes import Method as Method
     from gnnperf.recipes import compress as compress
+    from gnnperf.recipes import register_method as register_method
     from gnnperf.records import Record as Record
     from gnnperf.study.measure import measure as measure
     from gnnperf.study.weights import load_weights as load_weights
@@ -31,6 +37,12 @@ if TYPE_CHECKING:
 __version__ = version("gnnperf")
 
 _PUBLIC = {
+    "Compressed": "gnnperf.compression",
+    "Meter": "gnnperf.meters.base",
+    "Method": "gnnperf.recipes",
+    "load": "gnnperf.compression.shipped",
+    "register_meter": "gnnperf.meters.registry",
+    "register_method": "gnnperf.recipes",
     "Fields": "gnnperf.models.fields",
     "GraphClassification": "gnnperf.training",
     "LinkPrediction": "gnnperf.training",

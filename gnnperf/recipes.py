@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 from gnnperf.compression import Compressed, RecipeError, finetune
-from gnnperf.compression.chain import Kind, nonsense, then
+from gnnperf.compression.chain import Kind, Link, nonsense, then
 from gnnperf.compression.coverage import COVERED, proven
 from gnnperf.compression.l2 import parse_rate, regularize
 from gnnperf.compression.plain import with_plain_model
@@ -40,6 +40,7 @@ from gnnperf.compression.quantization.mixed import ABOUT_MIXED, mix, parse_budge
 from gnnperf.compression.retraining import is_usable
 from gnnperf.deploy import DeployError, find_deployment
 from gnnperf.records import unavailable
+from gnnperf.system.sources import module_of
 from gnnperf.training import Trained
 from gnnperf.training.modules import copied
 
@@ -51,17 +52,26 @@ class Method:
     Attributes:
         about: one line for people, with the range of the argument.
         parse: text after the @ -> argument, whose `str` is its canonical text; raises ValueError
-            for what is out of range. None: it takes no argument, and its step is its name.
+            for what is out of range, or RecipeError with a sentence of its own. None: it takes no
+            argument, and its step is its name.
         apply: (trained, argument) -> compressed; raises RecipeError. `trained.model` is what the
             step before left, with its masks; it stays as it is. `compress` adds the recipe's text
             to the result and to the error.
         kind: what it does, which decides its place in a chain; see `gnnperf.compression.chain`.
+        needs: names of methods of which one has to stand before it; empty: none has to.
+        followed_by: names of methods that may come right after it; None: all that its kind allows.
     """
 
     about: str
     parse: Callable[[str], Any] | None
     apply: Callable[[Trained, Any], Compressed]
     kind: Kind = "prune"
+    needs: Sequence[str] = ()
+    followed_by: Sequence[str] | None = None
+
+    def pattern(self, name: str) -> str:
+        """How its steps look in lists of them."""
+        return name if self.parse is None else f"{name}@..."
 
     @property
     def trains(self) -> bool:
@@ -158,16 +168,27 @@ METHODS: dict[str, Method] = {
 def register_method(name: str, method: Method) -> None:
     """Add a method of one's own: `name@argument` is a step of recipes everywhere.
 
-    Raises RecipeError for a name that a recipe cannot hold, or that another method has.
+    Raises RecipeError for a name that a recipe cannot hold, or that another method has, for a kind
+    that there is not, and for what cannot be called.
     """
     if not re.fullmatch(_NAME, name):
         raise RecipeError(
             f"a method cannot be called {name!r}; take letters, digits, - and _, a letter first"
         )
+    if method.kind not in _OWN_KINDS:
+        raise RecipeError(
+            f"method {name!r} cannot be of kind {method.kind!r}; choose {', '.join(_OWN_KINDS)}"
+        )
+    if not callable(method.apply) or not (method.parse is None or callable(method.parse)):
+        raise RecipeError(
+            f"method {name!r} needs apply(trained, argument), and parse(text) or parse=None"
+        )
     if METHODS.setdefault(name, method) is not method:
         raise RecipeError(f"a method {name!r} is registered already; give it another name")
 
 
+_OWN_KINDS = tuple(kind for kind in get_args(Kind) if kind != "deploy")
+"""A deployment is registered elsewhere."""
 _NAME = r"[A-Za-z][A-Za-z0-9_-]*"
 _NEXT_STEP = re.compile(r"\+(?=[A-Za-z])")
 """A + in a number, as in 1e+06, begins no step."""
@@ -181,6 +202,12 @@ class RecipeStep:
     name: str
     method: Method
     argument: Any
+
+    @property
+    def link(self) -> Link:
+        """What decides its place in a chain."""
+        method = self.method
+        return Link(self.text, self.name, method.kind, method.needs, method.followed_by)
 
 
 @dataclass(frozen=True)
@@ -201,13 +228,23 @@ class Recipe:
         return any(step.method.trains for step in self.steps)
 
 
+def own_methods(recipe: str) -> dict[str, Method]:
+    """The methods of a recipe that are not gnnperf's, by name; raises as `parse_recipe`."""
+    found = {step.name: step.method for step in parse_recipe(recipe).steps}
+    return {name: m for name, m in found.items() if not _is_ours(m.apply)}
+
+
+def _is_ours(part: Any) -> bool:
+    return module_of(part).partition(".")[0] == "gnnperf"
+
+
 def parse_recipe(text: str) -> Recipe:
     """Read `step+step...`, a step being `method@argument` or `method`.
 
     Raises RecipeError with the remedy, also for a chain that makes no sense.
     """
     steps = tuple(_step(text, piece) for piece in _NEXT_STEP.split(text))
-    if why := nonsense([(step.text, step.method.kind) for step in steps]):
+    if why := nonsense([step.link for step in steps]):
         raise RecipeError(f"recipe {text!r}: {why}")
     return Recipe("+".join(step.text for step in steps), steps)
 
@@ -231,13 +268,15 @@ def _step(text: str, piece: str) -> RecipeStep:
     name, at, rest = piece.partition("@")
     method = METHODS.get(name)
     if method is None or bool(at) != (method.parse is not None):
-        known = ", ".join(n if m.parse is None else f"{n}@..." for n, m in sorted(METHODS.items()))
+        known = ", ".join(m.pattern(n) for n, m in sorted(METHODS.items()))
         which = "" if piece == text else f"there is no step {piece!r}; "
         raise RecipeError(f"unknown recipe {text!r}; {which}there are {known}, joined by +")
     if method.parse is None:
         return RecipeStep(name, name, method, None)
     try:
         argument = method.parse(rest)
+    except RecipeError as error:
+        raise RecipeError(f"recipe {text!r}: {error}") from None
     except ValueError:
         raise RecipeError(
             f"recipe {text!r}: {rest!r} is no argument for {name} ({method.about})"

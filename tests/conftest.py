@@ -12,6 +12,16 @@ for name in [name for name in os.environ if name.startswith("PYTEST_XDIST_")]:
     del os.environ[name]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Leave the long part to `-m long`."""
+    if "long" not in config.option.markexpr and (
+        others := [item for item in items if item.get_closest_marker("long")]
+    ):
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
+
+
 @pytest.fixture(scope="session")
 def real_data():
     """The data root with the real raw files; tests that need it are skipped without."""

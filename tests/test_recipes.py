@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from gnnperf.compression import RecipeError
 from gnnperf.compression.compressed import Changed, Compressed
 from gnnperf.compression.pruning.magnitude import parse_sparsity
-from gnnperf.recipes import METHODS, Method, compress, parse_recipe
+from gnnperf.recipes import METHODS, Method, compress, own_methods, parse_recipe, register_method
 
 SPARSE = sorted(n for n, m in METHODS.items() if m.parse is parse_sparsity and m.kind == "prune")
 
@@ -61,3 +61,46 @@ def test_a_method_knows_its_argument_alone_and_compress_adds_the_text(monkeypatc
     assert compress(spline_base, "halve@0.50").recipe == "halve@0.50"
     with pytest.raises(RecipeError, match=r"^recipe halve@0\.6: 0\.6 halves nothing$"):
         compress(spline_base, "halve@0.6")
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "why"),
+    [
+        ("1st", Method("", str, print), "a method cannot be called '1st'; take letters"),
+        ("a+b", Method("", str, print), "a method cannot be called"),
+        ("global", Method("", str, print), "a method 'global' is registered already"),
+        (
+            "mine",
+            Method("", str, print, "deploy"),
+            "'mine' cannot be of kind 'deploy'; choose d",
+        ),
+        (
+            "mine",
+            Method("", str, print, "shrink"),
+            "'mine' cannot be of kind 'shrink'; choose d",
+        ),
+        ("mine", Method("", str, None), r"'mine' needs apply\(trained, argument\), and parse"),
+        ("mine", Method("", "0.5", print), r"'mine' needs apply\(trained, argument\), and parse"),
+    ],
+)
+def test_what_is_no_method_cannot_be_registered(name, method, why):
+    before = dict(METHODS)
+    with pytest.raises(RecipeError, match=why):
+        register_method(name, method)
+    assert before == METHODS
+
+
+def test_a_projects_own_methods_are_told_from_gnnperfs(monkeypatch):
+    mine = Method("", str, lambda trained, argument: None)
+    monkeypatch.setitem(METHODS, "mine", mine)
+    assert own_methods("global@0.5+mine@1+ptq@int8") == {"mine": mine}
+    assert own_methods("dense") == {}
+
+
+def test_a_method_refuses_an_argument_in_its_own_words(monkeypatch):
+    def parse(text):
+        raise RecipeError(f"there are no {text} heads; name fewer")
+
+    monkeypatch.setitem(METHODS, "mine", Method("", parse, print))
+    with pytest.raises(RecipeError, match=r"^recipe 'mine@9': there are no 9 heads; name fewer$"):
+        parse_recipe("mine@9")

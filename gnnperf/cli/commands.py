@@ -8,14 +8,14 @@ import sys
 from collections.abc import Sequence
 
 import gnnperf
-from gnnperf.cli import doctor, report
+from gnnperf.cli import compress, doctor, report, search
 from gnnperf.cli.baselines import add_commands as add_baseline_commands
 from gnnperf.cli.codec import add_commands as add_codec_commands
+from gnnperf.cli.options import add_workbench_options, chosen_workbench
 from gnnperf.cli.train import report_table, train_bases
 from gnnperf.errors import GnnperfError
 from gnnperf.recipes import METHODS
 from gnnperf.study.presets import parse_seeds
-from gnnperf.study.workbench import workbench_options
 from gnnperf.system.text import printable
 from gnnperf.workloads import WORKLOADS, find_workload
 
@@ -31,6 +31,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     add_codec_commands(commands)
     add_baseline_commands(commands)
     doctor.add_command(commands)
+    compress.add_command(commands)
+    search.add_command(commands)
     report.add_command(commands)
     options = parser.parse_args(arguments)
     try:
@@ -43,7 +45,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _list(options: argparse.Namespace) -> None:
     print("workloads:", *sorted(WORKLOADS), sep="\n  ")
-    print("recipes:", *(f"{n}@...: {m.about}" for n, m in sorted(METHODS.items())), sep="\n  ")
+    steps = (f"{m.pattern(n)}: {m.about}" for n, m in sorted(METHODS.items()))
+    print("recipes, steps joined by +:", *steps, sep="\n  ")
 
 
 def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -52,18 +55,7 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     train.add_argument("--all", action="store_true", help="every workload")
     train.add_argument("--seeds", default="0", metavar="LIST", help="0,1,2 or 0..9 (default: 0)")
     train.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at a time")
-    # As pytest's options are called, so that one error message serves both.
-    train.add_argument(
-        "--gnnperf-data", choices=("auto", "real", "synthetic"), default="auto", help="data source"
-    )
-    train.add_argument("--gnnperf-data-root", metavar="DIR", help="default: $GNNPERF_DATA")
-    train.add_argument(
-        "--gnnperf-data-version",
-        metavar="NAME",
-        help="of raw files, if not the published ones",
-    )
-    train.add_argument("--gnnperf-cache", metavar="DIR", help="default: the user's cache")
-    train.add_argument("--gnnperf-device", default="auto", help="auto, cpu, cuda or cuda:N")
+    add_workbench_options(train)
     train.set_defaults(run=_train)
 
 
@@ -79,11 +71,5 @@ def _train(options: argparse.Namespace) -> None:
         raise GnnperfError(f"--seeds {options.seeds!r} is no list like 0,1,2 or 0..9") from None
     if options.jobs < 1:
         raise GnnperfError(f"--jobs {options.jobs}: name at least one process")
-    bench = workbench_options(
-        mode=options.gnnperf_data,
-        data_root=options.gnnperf_data_root,
-        data_version=options.gnnperf_data_version,
-        cache=options.gnnperf_cache,
-        device=options.gnnperf_device,
-    )
+    bench = chosen_workbench(options)
     print(report_table(train_bases(bench, names, seeds, options.jobs)))

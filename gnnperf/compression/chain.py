@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
 
-from gnnperf.compression.compressed import Compressed, Step
+from gnnperf.compression.compressed import Compressed, RecipeError, Step
 from gnnperf.compression.coverage import borne_out
 from gnnperf.compression.retraining import is_usable
 from gnnperf.records import Reading
@@ -34,16 +34,51 @@ _MAY_FOLLOW: Mapping[Kind, frozenset[Kind]] = {
 }
 
 
-def nonsense(steps: Sequence[tuple[str, Kind]]) -> str:
-    """Why such steps, by text and kind, make no chain, with the remedy; empty where they do."""
-    for (before, kind), (text, next_kind) in zip([("", None), *steps[:-1]], steps, strict=True):
-        if kind is None and next_kind == "finetune":
-            return f"{text} has nothing to train on after; put a pruning before it"
-        if kind is None and next_kind == "deploy":
-            return f"{text} says how a model is executed, not which; begin with dense, or a method"
-        if kind is not None and next_kind not in _MAY_FOLLOW[kind]:
-            return _why_not(before, kind, text, next_kind)
+@dataclass(frozen=True)
+class Link:
+    """A step as its neighbours see it.
+
+    Attributes:
+        text: as it is spelt.
+        name: of its method.
+        kind: what it does.
+        needs: methods of which one has to stand before it; empty: none has to.
+        followed_by: methods that may come right after it; None: all that its kind allows.
+    """
+
+    text: str
+    name: str
+    kind: Kind
+    needs: Sequence[str] = ()
+    followed_by: Sequence[str] | None = None
+
+
+def nonsense(links: Sequence[Link]) -> str:
+    """Why such steps make no chain, with the remedy; empty where they do."""
+    for place, link in enumerate(links):
+        before = links[place - 1] if place else None
+        earlier = {other.name for other in links[:place]}
+        if before is None and link.kind == "finetune":
+            return f"{link.text} has nothing to train on after; put a pruning before it"
+        if before is None and link.kind == "deploy":
+            return (
+                f"{link.text} says how a model is executed, not which; begin with dense, or a "
+                "method"
+            )
+        if before is not None and link.kind not in _MAY_FOLLOW[before.kind]:
+            return _why_not(before.text, before.kind, link.text, link.kind)
+        if before is not None and not _may_follow(before, link):
+            allowed = " or ".join(before.followed_by or ()) or "nothing"
+            return f"{before.text} may be followed by {allowed} alone; leave +{link.text} out"
+        if link.needs and not earlier.intersection(link.needs):
+            return f"{link.text} needs {' or '.join(link.needs)} before it; put it there"
     return ""
+
+
+def _may_follow(before: Link, link: Link) -> bool:
+    # How a model is executed is no matter of what was done to it.
+    allowed = before.followed_by
+    return allowed is None or link.kind == "deploy" or link.name in allowed
 
 
 def _why_not(before: str, kind: Kind, text: str, next_kind: Kind) -> str:
@@ -70,6 +105,7 @@ def then(
     """Take one more step from where the last one ended; the twin stays the dense model.
 
     Where a training before left no usable weights the step is left out: there is nothing to take.
+    Raises RecipeError, also for a method that gives no Compressed.
     """
     if not is_usable(before.readings):
         return before
@@ -77,7 +113,10 @@ def then(
     base = twin
     if before.steps:
         base = replace(twin, model=before.model, split=lambda: twin.parts)
-    after = borne_out(apply(base, argument))
+    given = apply(base, argument)
+    if not isinstance(given, Compressed):
+        raise RecipeError(f"its method gave a {type(given).__name__}; let it return a Compressed")
+    after = borne_out(given)
     parameters = list(after.model.parameters())
     step = Step(
         text,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, Literal
 
 from torch import nn
@@ -116,6 +118,17 @@ class Compressed:
     def shipped(self) -> nn.Module:
         """The module whose inference and file are measured."""
         return self.model if self.deployed is None else self.deployed
+
+    def save(self, path: str | os.PathLike[str]) -> int:
+        """Write the model for `gnnperf.load(path, MyNet(...))`, and give the file's bytes.
+
+        Without masks, and without pickled code; the outputs are the same bit for bit, which is
+        tried before anything is written. Raises GnnperfError for what cannot be described.
+        """
+        # Not by an import, which the keys of cached trainings would follow: how a model is written
+        # decides none.
+        written: int = import_module("gnnperf.compression.shipped").save(self, path)
+        return written
 
     def state(self) -> State:
         """What is stored and shipped."""

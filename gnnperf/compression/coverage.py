@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from gnnperf.codec import QuantizedTensor, Value
 from gnnperf.compression.compressed import Changed, Compressed, RecipeError
-from gnnperf.compression.masks import masked_names
+from gnnperf.compression.masks import masked_names, masks_of
 from gnnperf.compression.weights import a_batch, weight_names
 from gnnperf.models.ties import ties
 from gnnperf.records import Reading, measured, unavailable
@@ -59,10 +59,17 @@ def borne_out(compressed: Compressed) -> Compressed:
         _require_borne_out(compressed, name, claim, counted.get(name))
     said = {name: claim for name, claim in claims.items() if claim.changed or counted[name].taken}
     if not claims:
-        masked = masked_names(compressed.model)
-        seen = [n for n in parameters.weights() if counted[n].taken and n not in masked]
+        held = _masks_as_before(compressed)
+        seen = [n for n in parameters.weights() if counted[n].taken and n not in held]
         said = {name: _as_claim(counted[name]) for name in seen}
     return replace(compressed, coverage=said)
+
+
+def _masks_as_before(compressed: Compressed) -> set[str]:
+    """What carries a mask that it had before."""
+    before = masks_of(compressed.twin.model)
+    now = masks_of(compressed.model)
+    return {name for name, mask in now.items() if name in before and mask.equal(before[name])}
 
 
 def proven(compressed: Compressed) -> Compressed:

@@ -17,18 +17,19 @@ def with_plain_model(trained: Trained) -> Trained:
 
     Raises RecipeError for a model of which the weights cannot be had.
     """
-    model = _plain(trained.model, trained.workload)
+    model = plain_module(trained.model, trained.workload)
     return trained if model is trained.model else replace(trained, model=model)
 
 
 def with_plain_models(compressed: Compressed) -> Compressed:
     """The same case with both its models so; raises RecipeError likewise."""
     twin = with_plain_model(compressed.twin)
-    model = _plain(compressed.model, twin.workload)
+    model = plain_module(compressed.model, twin.workload)
     return replace(compressed, twin=twin, model=model)
 
 
-def _plain(model: nn.Module, workload: str) -> nn.Module:
+def plain_module(model: nn.Module, workload: str) -> nn.Module:
+    """The module inside of what wraps it, its computed weights folded; raises RecipeError."""
     try:
         inside = unwrapped(model)
     except WrapperError as error:

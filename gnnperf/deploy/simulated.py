@@ -31,7 +31,7 @@ def float_form(model: nn.Module) -> nn.Module:
         if isinstance(part, QuantizedLinear):
             replace_module(copied, part, _linear(part))
         elif isinstance(part, QuantizedAggregate):
-            replace_module(copied, part, Aggregate())
+            replace_module(copied, part, Aggregate().eval())
         elif isinstance(part, QuantizedWeights):
             part.detach(copied)
         for name, child in list(part.named_children()):

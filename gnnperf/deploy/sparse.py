@@ -12,6 +12,7 @@ from gnnperf.deploy.base import Deployed, Deployment
 from gnnperf.deploy.fused import DenseProduct, Format, FusedProgram, Numbers, Product, Site
 from gnnperf.deploy.kernels import SparseWeight, sparse_linear
 from gnnperf.deploy.plans import NoPlan, kernels_in_use, lean_instead, lean_plan, warmed
+from gnnperf.deploy.program import Program
 from gnnperf.deploy.trial import fastest
 
 # Above it no product was faster for skipping its zeros.
@@ -82,14 +83,19 @@ def lower(model: nn.Module, batches: Sequence[Data]) -> Deployed:
     with torch.inference_mode():
         watching(batches[0])
     numbers = SparseNumbers(seen)
-    program = FusedProgram(plan, batches[0], numbers)
+    program: nn.Module = FusedProgram(plan, batches[0], numbers)
     skipping = [n for n, skips in numbers.tried if skips]
     dense = [n for n, skips in numbers.tried if not skips]
-    done = [*plan.done, kernels_in_use()]
-    if skipping:
-        done.append(f"zeros skipped in layers {', '.join(map(str, skipping))}")
-    left = f"dense is faster in layers {', '.join(map(str, dense))}" if dense else ""
+    left = f"dense is faster in layers {_listed(dense)}" if dense else ""
+    if not skipping:
+        program = Program(plan, batches[0])
+        return Deployed(program, plan.done, left or "there are too few zeros to skip")
+    done = (*plan.done, f"zeros skipped in layers {_listed(skipping)}", kernels_in_use())
     return warmed(Deployed(program, done, left), batches)
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))
 
 
 DEPLOYMENT = Deployment("lean, with zeros of the weights skipped where that is faster", lower)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from gnnperf.meters.base import Meter
+from gnnperf.meters.base import Meter, MeterError
 from gnnperf.meters.cost import CostMeter
 from gnnperf.meters.cpu import CpuMeter
 from gnnperf.meters.energy.counter import EnergyOff, GpuEnergyOff
@@ -58,6 +58,32 @@ METERS: dict[str, Callable[[MeterOptions], list[Meter]]] = {
     "memory": _memory,
 }
 """Every kind of meter; a new one is a module in this folder and an entry here."""
+
+TAKEN = ("scores", "size", "latency")
+"""What a case can be asked for besides meters of one callable."""
+_OURS = frozenset(METERS)
+
+
+def register_meter(kind: str, make: Callable[[MeterOptions], list[Meter]]) -> None:
+    """Add a kind of meter of one's own: `measure(compressed, meters=(kind,))` takes its readings.
+
+    Args:
+        kind: its name, and no name of another's.
+        make: gives the meters, subclasses of `gnnperf.Meter`; called once for each MeterOptions.
+
+    Raises MeterError for a name that another has, or that is none, and for what cannot be called.
+    """
+    if not kind.isidentifier():
+        raise MeterError(f"a meter cannot be called {kind!r}; take letters, digits and _")
+    if not callable(make):
+        raise MeterError(f"meter {kind!r} needs a function that gives meters: options -> [Meter()]")
+    if kind in TAKEN or METERS.setdefault(kind, make) is not make:
+        raise MeterError(f"a meter {kind!r} is registered already; give it another name")
+
+
+def own_meters(kinds: Iterable[str]) -> list[Callable[[MeterOptions], list[Meter]]]:
+    """Those of the kinds that a project registered."""
+    return [METERS[kind] for kind in kinds if kind in METERS and kind not in _OURS]
 
 
 @functools.cache

@@ -41,17 +41,29 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def split_names(text: str) -> list[str]:
-    """The names in a list; `lottery@0.8:rounds=3,rewind=2` is one.
+    """The names in a list; `lottery@0.8:rounds=3,rewind=2+ptq@int8` is one.
 
-    A comma belongs to the recipe where options have begun with a colon and no @ follows.
+    A comma belongs to the recipe where options have begun with a colon and what follows begins no
+    recipe.
     """
     names: list[str] = []
     for part in text.split(","):
-        if names and ":" in names[-1] and part and "@" not in part:
+        if names and ":" in names[-1] and part and not _begins_recipe(part.strip()):
             names[-1] += f",{part}"
         else:
             names.append(part.strip())
     return names
+
+
+def _begins_recipe(part: str) -> bool:
+    """Whether it begins with a method, or a pattern, and its argument; or is a method alone."""
+    return re.match(r"[\w*-]+@", part) is not None or _is_bare_method(re.split(r"[+*]", part)[0])
+
+
+def _is_bare_method(name: str) -> bool:
+    from gnnperf.recipes import METHODS
+
+    return name in METHODS and METHODS[name].parse is None
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -130,7 +142,9 @@ def _registered(field: str) -> list[str]:
     from gnnperf.recipes import METHODS
     from gnnperf.workloads import WORKLOADS
 
-    return sorted(WORKLOADS) if field == "workload" else [f"{name}@..." for name in sorted(METHODS)]
+    if field == "workload":
+        return sorted(WORKLOADS)
+    return [method.pattern(name) for name, method in sorted(METHODS.items())]
 
 
 def _is_workload(name: str) -> bool:
@@ -143,8 +157,8 @@ def _is_recipe(name: str) -> bool:
     from gnnperf.recipes import METHODS, parse_recipe
 
     if "*" in name:
-        method, mark, _ = re.split(r"([@*])", name, maxsplit=1)
-        return method in METHODS if mark == "@" else any(m.startswith(method) for m in METHODS)
+        method, mark, _ = re.split(r"([@*+=])", name, maxsplit=1)
+        return method in METHODS if mark != "*" else any(m.startswith(method) for m in METHODS)
     try:
         parse_recipe(name)
     except RecipeError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,10 @@ def pytest_benchmark_group_stats(config: pytest.Config) -> Generator[None, _Grou
 _ITS_TABLE = ("--benchmark-columns", "--benchmark-compare")
 
 
+def _has_width(terminalreporter: pytest.TerminalReporter) -> bool:
+    return bool(terminalreporter.isatty) or "COLUMNS" in os.environ
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
@@ -76,7 +81,8 @@ def pytest_terminal_summary(
         list(records.values()),
         comparisons,
         tables,
-        width=terminalreporter._tw.fullwidth,
+        # What is no terminal, a log say, has room for every column.
+        width=terminalreporter._tw.fullwidth if _has_width(terminalreporter) else None,
         colours=terminalreporter.hasmarkup,
         all_rows=config.getoption("verbose") > 0,
     ).splitlines()

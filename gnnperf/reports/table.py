@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from tabulate import tabulate
 
@@ -150,13 +151,22 @@ def kept_epoch(record: Record) -> str:
     """`12 of 50`: the epoch whose weights a recipe's training kept, of those that ran.
 
     Of the weights that it began with the record's own word follows, `0 of 50, calibration
-    sufficed`; `-` for a recipe that trains nothing.
+    sufficed`; of a chain with several trainings each stands there, `12 of 50, then 3 of 15`; `-`
+    for a recipe that trains nothing.
     """
+    trainings = [step for step in record.steps if step.get("training")]
+    if len(trainings) > 1:
+        return ", then ".join(map(_kept_by, trainings))
     best, epochs = (record.readings.get(f"training_{name}") for name in ("best_epoch", "epochs"))
     if best is None or best.value is None or epochs is None or epochs.value is None:
         return "-"
     text = f"{best.value:.0f} of {epochs.value:.0f}"
     return f"{text}, {record.finetune['kept']}" if not best.value and record.finetune else text
+
+
+def _kept_by(step: Mapping[str, Any]) -> str:
+    best, epochs = step["training"]["best_epoch"], step["training"]["epochs"]
+    return f"{best} of {epochs}" + (f" ({step['kept']})" if not best else "")
 
 
 def _measured(record: Record) -> str:

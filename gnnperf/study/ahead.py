@@ -8,12 +8,13 @@ from __future__ import annotations
 import functools
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import cloudpickle
 from tqdm import tqdm
 
 from gnnperf.errors import GnnperfError
-from gnnperf.recipes import compress, parse_recipe
+from gnnperf.recipes import METHODS, compress, own_methods, parse_recipe
 from gnnperf.study.cases import Training
 from gnnperf.study.workbench import Workbench, WorkbenchOptions
 from gnnperf.system.parallel import side_by_side, workers_end
@@ -76,15 +77,18 @@ def _train(
     options: WorkbenchOptions, trainings: Sequence[_Training], jobs: int
 ) -> Iterator[_Failure]:
     """Fill the cache; gives what did not work, as it comes."""
-    pickled: dict[str, bytes | Exception] = {name: _pickled(name) for name, _, _ in trainings}
+    workloads = {name: _pickled(find_workload(name)) for name, _, _ in trainings}
+    methods = {r: _pickled({} if r is None else own_methods(r)) for _, _, r in trainings}
     tasks = []
     for name, seed, recipe in trainings:
-        workload = pickled[name]
-        if isinstance(workload, Exception):
-            why = f"the workload cannot be sent to another process: {_sentence(workload)}"
-            yield (name, seed, recipe), why
+        sent = {"workload": workloads[name], "recipe's method": methods[recipe]}
+        for what, content in sent.items():
+            if isinstance(content, Exception):
+                why = f"the {what} cannot be sent to another process: {_sentence(content)}"
+                yield (name, seed, recipe), why
+                break
         else:
-            tasks.append((options, name, workload, seed, recipe))
+            tasks.append((options, name, *sent.values(), seed, recipe))
     # disable=None: only where stderr is a terminal.
     with tqdm(total=len(tasks), unit="training", disable=None) as bar:
         for failure in side_by_side(_train_one, tasks, jobs):
@@ -93,21 +97,27 @@ def _train(
                 yield failure
 
 
-def _pickled(name: str) -> bytes | Exception:
-    """The workload for another process, which may not know a project's own, or why it cannot go."""
+def _pickled(part: Any) -> bytes | Exception:
+    """For another process, which may not know what a project registered, or why it cannot go."""
     try:
-        content: bytes = cloudpickle.dumps(find_workload(name))
+        content: bytes = cloudpickle.dumps(part)
     except Exception as error:  # Whatever a project's objects raise when they are pickled.
         return error
     return content
 
 
 def _train_one(
-    options: WorkbenchOptions, name: str, workload: bytes, seed: int, recipe: str | None
+    options: WorkbenchOptions,
+    name: str,
+    workload: bytes,
+    methods: bytes,
+    seed: int,
+    recipe: str | None,
 ) -> _Failure | None:
     """In a process of its own: fill the cache."""
     try:
         WORKLOADS[name] = pickle.loads(workload)
+        METHODS.update(pickle.loads(methods))
         trained = _workbench(options).trained(name, seed)
         if recipe is not None:
             compress(trained, recipe)

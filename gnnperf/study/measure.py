@@ -73,7 +73,8 @@ def measure(
         compressed: the model and its twin.
         run_pair: runs the rounds of case and twin.
         provenance: more of it, for the record.
-        meters: names in PASSES; raises GnnperfError for others.
+        meters: scores, size, latency, and kinds of gnnperf.meters.registry.METERS; raises
+            GnnperfError for others.
         options: how meters look; the GPUs in use are the model's.
         eager: the twin as its user would write it in PyG, for the `eager_ratio` of a case that is
             deployed.
@@ -81,9 +82,10 @@ def measure(
     Raises NotFiniteError, before anything is measured, where case or twin holds or gives NaN, and
     DeployError for a deployment that cannot be had, or that breaks its promise.
     """
-    unknown = [name for name in meters if name not in PASSES]
+    passes = _passes()
+    unknown = [name for name in meters if name not in passes]
     if unknown:
-        raise GnnperfError(f"unknown meters {unknown}; there are {', '.join(PASSES)}")
+        raise GnnperfError(f"unknown meters {unknown}; there are {', '.join(passes)}")
     if COVERED not in compressed.readings:
         # Not made by a recipe.
         compressed = proven(borne_out(with_plain_models(compressed)))
@@ -98,7 +100,7 @@ def measure(
     )
     readings: Readings = {} if deployed is None else deployed.checked(compressed)
     for name in dict.fromkeys(meters):
-        readings.update(PASSES[name](compressed, setting))
+        readings.update(passes[name](compressed, setting))
     readings.update(compressed.readings)
     finetuned = compressed.finetuned
     return Record(
@@ -411,7 +413,11 @@ PASSES: dict[str, Callable[[Compressed, Setting], Readings]] = {
     **{kind: partial(meter_readings, kind) for kind in registry.METERS},
     "memory": memory_readings,
 }
-"""What a case can be asked for, each in a pass of its own."""
+"""What a case can be asked for, each in a pass of its own; meters of a project's own besides."""
+
+
+def _passes() -> dict[str, Callable[[Compressed, Setting], Readings]]:
+    return {**{kind: partial(meter_readings, kind) for kind in registry.METERS}, **PASSES}
 
 
 def gpus_of(device: torch.device) -> tuple[int, ...]:

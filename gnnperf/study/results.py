@@ -22,9 +22,10 @@ from torch import Tensor
 
 import gnnperf
 from gnnperf.codec import QuantizedTensor, State
-from gnnperf.compression import Compressed
+from gnnperf.compression import Compressed, RecipeError
 from gnnperf.errors import GnnperfError
-from gnnperf.meters.registry import MeterOptions
+from gnnperf.meters.registry import MeterOptions, own_meters
+from gnnperf.recipes import own_methods
 from gnnperf.records import Record, from_json, to_json
 from gnnperf.system.files import host_lock, make_folder
 from gnnperf.system.machine import describe_machine, versions
@@ -79,12 +80,22 @@ def record_decides(
         "meter options": asdict(options),
         "settings": dict(settings),
         "gnnperf's sources": _sources_digest(),
+        "the project's sources": code_digest(_own_code(compressed.recipe, meters)),
         "versions": versions(),
         "machine": describe_machine(device_of(twin.model)),
     }
     # As it will be read again: without tuples.
     plain: dict[str, Any] = json.loads(json.dumps(decides))
     return plain
+
+
+def _own_code(recipe: str, meters: Sequence[str]) -> list[Any]:
+    """What a project registered and the case uses; of a recipe that is none, nothing."""
+    code: list[Any] = [*own_meters(meters)]
+    with suppress(RecipeError):  # Compressed by other means than a recipe.
+        for method in own_methods(recipe).values():
+            code += [part for part in (method.apply, method.parse) if part is not None]
+    return code
 
 
 def finished(

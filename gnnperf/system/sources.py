@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import importlib.metadata
 import importlib.util
 import sys
 import sysconfig
@@ -86,10 +87,22 @@ def _lines(roots: set[str]) -> Iterator[str]:
         top = name.partition(".")[0]
         source = _source(name) if top in own or not _is_library(top) else None
         if source is None:
-            yield f"{top} {getattr(sys.modules.get(top), '__version__', '')}"
+            yield f"{top} {_version(top)}"
             continue
         yield f"{name} {source.digest}"
         waiting.extend(found for one in source.imports for found in _origins(one))
+
+
+@functools.cache
+def _version(top: str) -> str:
+    """Of a library, whether it is loaded or not; empty of the standard library."""
+    if top in sys.stdlib_module_names:
+        return ""
+    try:
+        return importlib.metadata.version(top)
+    except importlib.metadata.PackageNotFoundError:
+        names = importlib.metadata.packages_distributions().get(top, ())
+        return " ".join(sorted({importlib.metadata.version(name) for name in names}))
 
 
 def _origins(one: _Import) -> Iterator[str]:

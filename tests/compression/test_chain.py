@@ -11,6 +11,8 @@ import torch
 from gnnperf.codec import first_difference, load, save
 from gnnperf.compression import Compressed, RecipeError, deployed_state, masked_names
 from gnnperf.compression.masks import MASKS, masks_of
+from gnnperf.compression.quantization.linear import QuantizedLinear
+from gnnperf.deploy import DEPLOYMENTS
 from gnnperf.recipes import METHODS, Method, compress, parse_recipe
 
 STEPS = (
@@ -62,9 +64,22 @@ def test_every_chain_is_a_recipe_or_refused_in_one_sentence(length):
         ("global@0.5+shrink@2", "there is no step 'shrink@2'; there are"),
         ("global@0.5+finetune@3", "there is no step 'finetune@3'; there are"),
         ("global@0.5+layer@2", "'2' is no argument for layer"),
+        ("deploy=here", "deploy=here says how a model is executed.* begin with dense"),
+        ("global@0.5+deploy=here+finetune", "deploy=here says how .* put it last"),
+        ("global@0.5+deploy=there", "unknown deployment 'there'; there are .*here"),
+        ("global@0.5+deploy@here", "there is no step 'deploy@here'; there are"),
+        ("global=0.5", r"unknown recipe 'global=0\.5'; there are"),
+        ("kept@1+global@0.5", r"kept@1 may be followed by finetune alone; leave \+global@0\.5 out"),
+        ("layer@0.5+picky@1", "picky@1 needs global or gradual before it; put it there"),
     ],
 )
-def test_the_reason_names_the_remedy(text, why):
+def test_the_reason_names_the_remedy(monkeypatch, text, why):
+    monkeypatch.setitem(DEPLOYMENTS, "here", DEPLOYMENTS["lean"])
+    for name, rules in (
+        ("kept", {"followed_by": ["finetune"]}),
+        ("picky", {"needs": ["global", "gradual"]}),
+    ):
+        monkeypatch.setitem(METHODS, name, Method("", str, None, **rules))
     with pytest.raises(RecipeError, match=why):
         parse_recipe(text)
 
@@ -88,7 +103,7 @@ CHAINS = [
 ]
 
 
-@pytest.mark.parametrize("which", [0, 1, 2])
+@pytest.mark.parametrize("which", [0, *(pytest.param(n, marks=pytest.mark.long) for n in (1, 2))])
 @pytest.mark.parametrize("text", CHAINS)
 def test_a_chain_keeps_its_promises(text, which, bases, tmp_path):
     base = bases[which]
@@ -156,6 +171,52 @@ def test_the_dense_model_is_a_copy(bases):
     state = deployed_state(dense.model)
     assert dense.model is not bases[0].model
     assert all(torch.equal(state[n], v) for n, v in bases[0].model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "text", ["kept@1+finetune", "kept@1+deploy=here", "global@0.5+finetune+picky@1+ptq@int8"]
+)
+def test_rules_that_are_kept(monkeypatch, text):
+    monkeypatch.setitem(DEPLOYMENTS, "here", DEPLOYMENTS["lean"])
+    kept = Method("", str, None, followed_by=["finetune"])
+    monkeypatch.setitem(METHODS, "kept", kept)
+    monkeypatch.setitem(METHODS, "picky", Method("", str, None, needs=["global", "gradual"]))
+    assert parse_recipe(text).text == text
+
+
+def test_a_deployment_changes_no_model(monkeypatch, bases):
+    monkeypatch.setitem(DEPLOYMENTS, "here", DEPLOYMENTS["lean"])
+    plain, deployed = (
+        compress(bases[1], text)
+        for text in ("global@0.5+ptq@int8", "global@0.5+ptq@int8+deploy=here")
+    )
+    assert (plain.deployment, deployed.deployment) == ("", "here")
+    assert [step.text for step in deployed.steps] == ["global@0.5", "ptq@int8"]
+    assert first_difference(plain.state(), deployed.state()) is None
+    assert deployed.deployed is not None
+
+
+def test_ranges_of_pruned_weights_reach_their_extremes(bases):
+    dense, pruned = (compress(bases[1], text).model for text in ("ptq@int4", "global@0.9+ptq@int4"))
+    cut = reached = 0
+    for model, name in ((dense, "cut"), (pruned, "reached")):
+        for layer in model.modules():
+            if isinstance(layer, QuantizedLinear):
+                kernel, weight = layer.kernel, layer.weight.detach()
+                whole = bool((kernel.reach == torch.stack([-weight.min(), weight.max()])).all())
+                cut, reached = (
+                    cut + (name == "cut" and not whole),
+                    reached + (name == "reached" and whole),
+                )
+    assert (cut, reached) == (1, 1)
+
+
+def test_a_method_that_gives_no_model_back_is_told_so(monkeypatch, bases):
+    monkeypatch.setitem(METHODS, "none", Method("", str, lambda trained, argument: None))
+    with pytest.raises(
+        RecipeError, match=r"^recipe none@1: its method gave a NoneType; let it ret"
+    ):
+        compress(bases[0], "none@1")
 
 
 def test_a_method_gets_what_the_step_before_left(monkeypatch, bases):

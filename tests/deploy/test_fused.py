@@ -37,6 +37,8 @@ from gnnperf.models.sage import SageLinks
 from gnnperf.models.spline import SplineNet
 from gnnperf.training import seeded
 
+pytestmark = pytest.mark.long
+
 WIDTH = 6
 MODELS = {
     "gnnnet": GNNNet,
@@ -49,7 +51,7 @@ MODELS = {
 }
 NAMES = ("bf16", "int8", "sparse")
 # Of the greatest logit; classes of untrained models are nearer to each other than trained ones'.
-NEAR = {"bf16": 0.02, "int8": 0.1, "sparse": 1e-5}
+NEAR = {"bf16": 0.02, "int8": 0.15, "sparse": 1e-5}
 
 needs_numba = pytest.mark.skipif(
     kernels.missing() is not None, reason=kernels.missing() or "there is numba"
@@ -125,14 +127,16 @@ def assert_near(model, deployed, batches, limit):
         assert torch.equal(deployed(batch), found)
 
 
-@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("sparse", [False, pytest.param(True, marks=pytest.mark.long)])
 @pytest.mark.parametrize("deployment", NAMES)
 @pytest.mark.parametrize("model", MODELS)
 def test_it_gives_what_the_model_gives(model, deployment, sparse, backend):
     net, batches = trained(model), batches_of(model, sparse=sparse)
     deployed = deploy(net, deployment, batches)
-    assert_near(net, deployed, [*batches, *batches_of(model, [7])], NEAR[deployment])
-    assert any(phrase.startswith(f"kernels by {backend}") for phrase in deployed.done)
+    assert_near(net, deployed, [*batches, *batches_of(model, [7], sparse=sparse)], NEAR[deployment])
+    named = any(phrase.startswith(f"kernels by {backend}") for phrase in deployed.done)
+    # There are no zeros to skip.
+    assert named == (deployment != "sparse")
     assert deployed.deployed_bytes > 0
 
 
@@ -194,6 +198,7 @@ class TestSparse:
     def test_skipping_zeros_is_exact(self, model, backend):
         net, batches = pruned(model, 0.9), batches_of(model)
         deployed = deploy(net, "sparse", batches)
+        assert any(phrase.startswith(f"kernels by {backend}") for phrase in deployed.done)
         found = agreement(net, deployed, batches, EXACT)
         assert broken_promise(found, EXACT) is None
 
@@ -224,8 +229,8 @@ class TestSparse:
 class TestHalf:
     """bfloat16."""
 
-    @pytest.mark.parametrize("native", [False, True])
-    @pytest.mark.parametrize("travels", [False, True])
+    @pytest.mark.parametrize("native", [False, pytest.param(True, marks=pytest.mark.long)])
+    @pytest.mark.parametrize("travels", [pytest.param(False, marks=pytest.mark.long), True])
     @pytest.mark.parametrize("model", MODELS)
     def test_every_way_is_near(self, model, native, travels, monkeypatch):
         monkeypatch.setattr(bf16_room, "products_are_faster", lambda: native)
@@ -248,7 +253,7 @@ class TestIntegers:
 
     def quantized(self, name, bits=8, protection=None):
         net, batches = trained(name), batches_of(name)
-        settings = QuantizerSettings(bits, range="per", cut=0.001)
+        settings = QuantizerSettings(bits, range="abs")
         plan = Plan(WeightSettings(bits), settings, protection=protection)
         model = quantized(net, batches[0], plan).model
         calibrate(model, batches)
@@ -259,7 +264,7 @@ class TestIntegers:
         simulated, batches = self.quantized(model)
         plain = float_form(simulated)
         assert quantizer_settings(plain) == []
-        assert_near(simulated, deploy(plain, "lean", batches), batches, 0.1)
+        assert_near(simulated, deploy(plain, "lean", batches), batches, NEAR["int8"])
         assert quantizer_settings(simulated)
 
     @pytest.mark.parametrize("model", ["gnnnet", "gin"])

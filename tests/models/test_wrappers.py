@@ -1,5 +1,4 @@
 import sys
-from copy import deepcopy
 from types import ModuleType
 
 import pytest
@@ -8,7 +7,8 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune, spectral_norm, weight_norm
 from torch.optim.swa_utils import AveragedModel
 
-from gnnperf.models.wrappers import WrapperError, folded, parametrized, unwrapped, without_graph
+from gnnperf.models.wrappers import WrapperError, folded, parametrized, unwrapped
+from gnnperf.training.modules import copied
 
 X = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
 
@@ -116,7 +116,7 @@ def test_computed_weights_become_parameters_and_compute_the_same(wrap):
     model.train()(X).sum().backward()
     expected = model.eval()(X)
     assert parametrized(model)
-    plain = folded(deepcopy(without_graph(model)))
+    plain = folded(copied(model))
     assert parametrized(plain) == []
     assert {name.rpartition(".")[2] for name, _ in plain.named_parameters()} == {"weight", "bias"}
     assert torch.allclose(plain(X), expected, atol=1e-6)

@@ -58,8 +58,8 @@ def test_the_least_coverage_holds_without_a_gate(run, limits, passes):
     result.stdout.fnmatch_lines(
         ([] if passes else [FAILS])
         + [
-            "case *covered*",
-            "mine-net-head@all-seed0 * 0.200 *",
+            "workload *covered*",
+            "mine-net *head@all * 0.200 *",
             "warning: mine-net-head@all-seed0 covers 0.200 of its weights; left out: hidden.w*",
         ]
     )

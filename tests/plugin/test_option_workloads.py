@@ -42,6 +42,7 @@ def run(project, pytester):
         (["--gnnperf-recipes=*+finetune, global@0.9"], 3),
         (["--gnnperf-recipes=lottery@0.8:rounds=3,rewind=2,layer@0.5"], 4),
         (["--gnnperf-recipes=*@0.5", "--gnnperf-workloads=*gcn"], 2),
+        (["--gnnperf-recipes=layer@0.5+*"], 2),
         (["--gnnperf-recipes=layer@*", "-k", "gcn and finetune"], 1),
     ],
 )
@@ -104,6 +105,9 @@ def test_files_that_fail_keep_their_own_error(run, pytester):
         ("a@1:*,y,b@2:x,z", ["a@1:*,y", "b@2:x,z"]),
         ("a,,b", ["a", "", "b"]),
         ("a@1:x,", ["a@1:x", ""]),
+        ("a@1:x,y=2+b@3,c@1+d", ["a@1:x,y=2+b@3", "c@1+d"]),
+        ("a@1:x,y+b@3:z,w,*@5+c", ["a@1:x,y+b@3:z,w", "*@5+c"]),
+        ("a@1:x,dense,y", ["a@1:x", "dense", "y"]),
     ],
 )
 def test_commas_part_names_but_not_the_options_of_a_recipe(text, names):

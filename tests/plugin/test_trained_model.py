@@ -49,9 +49,9 @@ def test_both_stand_in_the_table_and_the_record(pytester, shared_cache):
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(
         [
-            "mine-global@0.5-seed0 *accuracy *x *",
-            "mine-ptq@int8-seed0 *accuracy *x *",
-            "mine-by-hand-seed0 *accuracy *x *",
+            "mine *global@0.5 *x *",
+            "mine *ptq@int8 *x *",
+            "mine *by-hand *x *",
         ]
     )
     records = json.loads((pytester.path / "out.json").read_text())["records"]

@@ -11,6 +11,7 @@ from gnnperf.reports.table import (
     footnotes,
     human_bytes,
     human_seconds,
+    kept_epoch,
     meter_rows,
     with_interval,
 )
@@ -105,6 +106,16 @@ def test_each_reason_once():
 
 def test_nothing_to_show():
     assert case_table([]) == comparison_table({}) == ""
+
+
+def test_each_training_of_a_chain_names_the_epoch_that_it_kept():
+    steps = [
+        {"training": {"best_epoch": 12, "epochs": 50}, "kept": "epoch 12"},
+        {"training": None, "kept": ""},
+        {"training": {"best_epoch": 0, "epochs": 15}, "kept": "calibration sufficed"},
+    ]
+    chain = replace(RECORD, steps=tuple(steps))
+    assert kept_epoch(chain) == "12 of 50, then 0 of 15 (calibration sufficed)"
 
 
 def test_resources_have_columns_only_where_some_record_has_them():

@@ -44,9 +44,10 @@ def test_workers_and_trackers_end_within_two_seconds(script, number, status):
     others = psutil.Process(process.pid).children(recursive=True)
     assert len(others) >= 2
     os.kill(process.pid, number)
-    begin = time.monotonic()
+    # Two seconds, and as much longer as others want the cores as well.
+    end = time.monotonic() + 2 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
     assert process.wait(timeout=20) == status
-    _, alive = psutil.wait_procs(others, timeout=max(0.0, begin + 2 - time.monotonic()))
+    _, alive = psutil.wait_procs(others, timeout=max(0.0, end - time.monotonic()))
     process.stdout.close()
     # Where nobody asks for them, the dead stay listed.
     left = [other for other in alive if other.status() != psutil.STATUS_ZOMBIE]

@@ -1,6 +1,7 @@
 import sys
 import textwrap
 from functools import partial
+from importlib import metadata
 
 import pytest
 
@@ -75,8 +76,24 @@ def test_a_digest_is_of_the_code_that_the_process_has(mine):
 def test_libraries_count_by_their_version(mine, monkeypatch):
     (mine / "user.py").write_text("import hypothesis")
     before = sources.code_digest(["mine.user"])
-    monkeypatch.setattr("hypothesis.__version__", "0")
-    assert sources.code_digest(["mine.user"]) != before
+    sources._version.cache_clear()
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "0")
+    changed = sources.code_digest(["mine.user"])
+    sources._version.cache_clear()
+    assert changed != before
+
+
+def test_whether_a_library_is_loaded_does_not_count(mine, monkeypatch):
+    (mine / "user.py").write_text("import hypothesis, yaml_of_nobody, sklearn, json")
+    before = sources.code_digest(["mine.user"])
+    for name in ("hypothesis", "sklearn"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    assert sources.code_digest(["mine.user"]) == before
+
+
+def test_a_library_is_known_by_what_it_is_imported_as():
+    assert sources._version("sklearn") == metadata.version("scikit-learn")
+    assert sources._version("json") == ""
 
 
 def test_the_module_of_a_part(mine):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import nn
 from torch_geometric.data import Data
 
 from gnnperf.compression.compressed import Compressed
-from gnnperf.compression.masks import hold_masks
+from gnnperf.compression.masks import hold_masks, masked_names
 from gnnperf.compression.quantization.agreement import agreement_readings
 from gnnperf.compression.quantization.configuration import FEW_BITS, Configuration
 from gnnperf.compression.quantization.export import export
@@ -82,13 +83,15 @@ def train_on(
     trained: Trained, ready: Ready, settings: TrainSettings, keep_start: bool = True
 ) -> Compressed:
     """Train a calibrated model, masks held."""
+    # A fit of one's own that steps no torch optimizer can train what has nothing to be held.
+    held: dict[str, Any] = {"after_step": hold_masks} if masked_names(ready.model) else {}
     report = fit_cached(
         replace(trained, split=lambda: replace(trained.parts, train=ready.train)),
         ready.model,
         settings,
         by=__name__,
         keep_start=keep_start,
-        after_step=hold_masks,
+        **held,
     )
     return compressed(trained, ready, report)
 

@@ -91,8 +91,8 @@ def quantized(model: nn.Module, batch: Data, plan: Plan) -> Quantized:
     """
     require_float32(model)
     model = copied(model)
-    masks = masks_with_linears(model)
-    model = without_idle_biases(with_linears(model))
+    masks = masks_after(model, take_masks(model), _with_linears_alone)
+    model = _with_linears_alone(model)
     every = weights_of(model, batch)
     reads = read_weights(model, every, batch)
     taken = {n: r for n, r in reads.items() if not (plan.hidden_only and r.raw)}
@@ -154,6 +154,10 @@ def logits_settings(settings: QuantizerSettings) -> QuantizerSettings:
     if settings.bits == MAX_BITS:
         return settings
     return replace(settings, bits=MAX_BITS, cut=0.0)
+
+
+def _with_linears_alone(model: nn.Module) -> nn.Module:
+    return without_idle_biases(with_linears(model))
 
 
 def masks_with_linears(model: nn.Module) -> dict[str, Tensor]:

@@ -12,6 +12,8 @@ from torch_geometric.nn import models
 
 from gnnperf.compression.pruning.structured import narrowed
 
+pytestmark = pytest.mark.long
+
 FEATURES, EDGE_FEATURES, CLASSES, HIDDEN = 5, 3, 2, 16
 
 
