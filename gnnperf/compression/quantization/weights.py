@@ -18,7 +18,7 @@ from gnnperf.compression.quantization.fake_quantize import (
     refuse_nan,
     refuse_other_bits,
 )
-from gnnperf.compression.quantization.grid import Grid, affine_grid, check_bits
+from gnnperf.compression.quantization.grid import Grid, check_bits, symmetric_grid
 from gnnperf.compression.quantization.observers import extreme_reach
 
 WEIGHTS = "quantized_weights"
@@ -62,9 +62,8 @@ class WeightQuantize(nn.Module):
         weight = weight.detach()
         if not self.settings.channels or weight.dim() < 2:
             furthest = float(extreme_reach(weight.flatten()).max())
-            return affine_grid(-furthest, furthest, self.settings.bits)
-        reach = extreme_reach(weight.flatten(1)).amax(0)
-        grid = affine_grid(-reach, reach, self.settings.bits)
+            return symmetric_grid(furthest, self.settings.bits)
+        grid = symmetric_grid(extreme_reach(weight.flatten(1)).amax(0), self.settings.bits)
         shape = (-1, *[1] * (weight.dim() - 1))
         return Grid(grid.bits, grid.scale.view(shape), grid.lowest.view(shape))  # type: ignore[union-attr]  # tensors, one entry a channel
 

@@ -60,6 +60,20 @@ def test_a_channel_is_rounded_as_if_it_were_alone(channels, width, many_bits):
         assert torch.equal(alone(row), expected)
 
 
+@given(many, bits, st.booleans())
+def test_a_weight_is_at_most_half_a_step_off_and_its_zeros_stay(values, width, channels):
+    kernel = WeightQuantize(WeightSettings(width, channels))
+    weight = torch.stack([values, values.flip(0) * 0.5])
+    found, grid = kernel(weight), kernel.grid(weight)
+    error = ((found - weight).abs() / grid.scale).max()
+    assert error <= 0.5 * (1 + 1e-4)
+    assert (found[weight == 0] == 0).all()
+    codes = kernel.codes(weight)
+    assert int(torch.as_tensor(codes.zero_point).abs().max()) == 0
+    assert codes.values.int().abs().max() <= 2 ** (width - 1)
+    assert torch.equal(codes.values.float() * codes.scale, found)
+
+
 @given(many, configurations)
 def test_signed_or_not_codes_stand_for_the_same_numbers(values, settings):
     quantizer = FakeQuantize(settings)

@@ -115,7 +115,7 @@ def test_the_weight_rises_above_the_target_and_falls_below(kind):
     with torch.no_grad():
         layer.features.bits.fill_(2.0)
     layer(torch.rand(20, 4))
-    assert float(target.auxiliary_loss()) == 0
+    assert target.auxiliary_loss().item() == 0
     target.end_epoch()
     assert float(target.weight) == pytest.approx(FIRST_WEIGHT)
 
