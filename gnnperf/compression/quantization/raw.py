@@ -62,6 +62,5 @@ class WholeFeatures(nn.Module):
     """Raw features of whole numbers for inference: they pass as they are, and nothing is stored."""
 
     def forward(self, values: Tensor, spared: None = None) -> Tensor:
-        """The values; raises QuantizationError for NaN."""
-        refuse_nan(values)
+        """The values. What is NaN stays so, and the next quantizer refuses it."""
         return values

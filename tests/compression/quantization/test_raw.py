@@ -50,9 +50,19 @@ def test_whole_numbers_are_exact_and_nothing_is_stored_of_them(whole):
     frozen = features.frozen()
     assert isinstance(frozen, WholeFeatures)
     assert not frozen.state_dict()
-    for part in (features, frozen):
-        with pytest.raises(QuantizationError, match="is NaN"):
-            part(torch.tensor([math.nan]))
+    with pytest.raises(QuantizationError, match="is NaN"):
+        features(torch.tensor([math.nan]))
+
+
+def test_nan_in_whole_features_is_refused_after_the_first_product():
+    batch = a_batch()
+    batch.x = (batch.x > 0).float()
+    made = quantized(MODELS["pyg-gcn"](3), batch, EIGHT).model
+    calibrate(made, [batch])
+    deployed = export(made)
+    batch.x[0, 0] = math.nan
+    with pytest.raises(QuantizationError, match="is NaN"):
+        deployed(batch)
 
 
 @pytest.mark.parametrize(("whole", "bits"), [([0.0, 1.0], 1), ([0.0, 2.0], 2), ([0.0, 0.5], 8)])
