@@ -7,9 +7,12 @@ import torch
 from gnnperf.datasets import DataOptions
 from gnnperf.study.workbench import Workbench, WorkbenchOptions
 
-# The runs that tests start are no workers of pytest-xdist, though a test may run in one.
-for name in [name for name in os.environ if name.startswith("PYTEST_XDIST_")]:
-    del os.environ[name]
+# The runs that tests start are no workers of pytest-xdist, though a test may run in one; and what
+# they print depends on no terminal that a shell or a CI describes.
+TERMINAL = ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "PY_COLORS")
+for name in list(os.environ):
+    if name.startswith("PYTEST_XDIST_") or name in TERMINAL:
+        del os.environ[name]
 
 
 @pytest.hookimpl(tryfirst=True)
