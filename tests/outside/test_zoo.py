@@ -9,6 +9,7 @@ import torch
 from gnnperf import codec, compress
 from gnnperf.codec import QuantizedTensor
 from gnnperf.compression import Deployed
+from gnnperf.compression.shipped import encoded
 from gnnperf.errors import GnnperfError
 from gnnperf.study.finite import require_finite
 from gnnperf.study.measure import size_readings
@@ -21,7 +22,7 @@ SHORT = ("global@0.5", "width@0.5", "ptq@int8")
 """They train nothing."""
 LONG = (
     *("layer@0.9", "global@0.5+finetune", "gradual@0.5", "lottery@0.5", "l2@1e-3"),
-    *("qat@int8", "dq@int8", "a2q@4"),
+    *("qat@int8", "dq@int8", "a2q@4", "a2q@4:target=2", "mixed@3:qat", "ptq@w2a8:channels"),
 )
 
 # A quarter of its linear layers is for nodes of degrees that no graph here has.
@@ -30,7 +31,7 @@ IDLE = "quantizers of the model have seen no data .* on batches that reach every
 DIVIDED = r"\d+ of \d+ logits are NaN or infinite in the compressed model, .* a milder recipe"
 
 REFUSED = {
-    ("mf", "ptq qat dq a2q"): IDLE,
+    ("mf", "ptq qat dq a2q mixed"): IDLE,
     ("sag", "layer"): DIVIDED,
     ("bilinear", "width"): r"what _trilinear does to them is not known.*channel_groups\(\)",
 }
@@ -86,6 +87,7 @@ def check(name, recipe):
     require_coverage(compressed)
     require_agreement(compressed)
     require_round_trip(compressed)
+    encoded(compressed)  # Raises unless the file alone gives a model that computes the same.
     if not recipe.startswith("l2"):
         assert size_readings(compressed)["size_ratio"].value > 1
 
@@ -97,7 +99,7 @@ def require_coverage(compressed):
     twin = dict(compressed.twin.model.named_parameters())
     assert compressed.coverage
     for name, part in compressed.coverage.items():
-        if method in ("ptq", "qat", "dq", "a2q"):
+        if method in ("ptq", "qat", "dq", "a2q", "mixed"):
             assert isinstance(stored[name], QuantizedTensor), name
             assert part.total == stored[name].values.numel()
         elif method == "width":

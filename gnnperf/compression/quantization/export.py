@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gnnperf.codec import State
+from gnnperf.codec import QuantizedTensor, State
 from gnnperf.compression.compressed import Deployed
 from gnnperf.compression.masks import take_masks
 from gnnperf.compression.quantization.errors import QuantizationError
@@ -73,6 +73,20 @@ class IntegerModel(Deployed):
     def __init__(self, model: nn.Module, grids: Mapping[str, StoredGrid] | None = None) -> None:
         super().__init__()
         self.model, self.grids = model, dict(grids or {})
+
+    @staticmethod
+    def of_state(model: nn.Module, state: Mapping[str, Any]) -> IntegerModel:
+        """A model of the right layers, in place, with the numbers and grids of a stored state.
+
+        Raises QuantizationError for another model's.
+        """
+        codes = {name: value for name, value in state.items() if isinstance(value, QuantizedTensor)}
+        for name, part in model.named_modules():
+            if isinstance(part, IntegerLinear):
+                codes.pop(f"{name}.weight", None)
+        whole = IntegerModel(model, {name: StoredGrid.of(value) for name, value in codes.items()})
+        whole.restore(state)
+        return whole
 
     def forward(self, *inputs: Any) -> Any:
         """What the model gives."""
