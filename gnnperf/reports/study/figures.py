@@ -9,7 +9,7 @@ from gnnperf.reports.study.claims.quantization import CONFIGURATIONS, DEFAULT
 from gnnperf.reports.study.content import Picture
 from gnnperf.reports.study.drawing import COLOURS, MARKERS, heatmap, line, panels
 from gnnperf.reports.study.evidence import PAPER, Evidence, Measured
-from gnnperf.reports.study.places import LEVELS, PRUNED, QUANTIZED, RATES
+from gnnperf.reports.study.places import DQ4, DQ8, LEVELS, PRUNED, QAT4, QAT8, QUANTIZED, RATES
 from gnnperf.reports.study.series import LEAST_SEEDS, CannotBeJudgedError, Series
 
 if TYPE_CHECKING:
@@ -327,10 +327,10 @@ def configurations(evidence: Measured) -> Picture | None:
     rows: dict[str, list[float]] = {}
     parts = []
     for workload in QUANTIZED:
-        for method in ("qat@int4", "qat@int8", "dq@int4", "dq@int8"):
+        for method in (QAT4, QAT8, DQ4, DQ8):
             values = []
             for name in CONFIGURATIONS:
-                recipe = method + ("" if name == DEFAULT else f":{name}")
+                recipe = method + ("" if name == DEFAULT else f",{name}")
                 try:
                     part = evidence.series(workload, recipe, "drop")
                     parts.append(part)

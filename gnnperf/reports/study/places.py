@@ -17,13 +17,17 @@ RATES = (
     *("0.6", "0.7", "0.8", "0.9", "1", "100", "1000", "1e+06"),
 )
 """Of Table 17, as recipes spell them."""
+# The paper leaves what reads raw features in fp32, as Degree-Quant does.
+PTQ8, QAT4, QAT8, DQ4, DQ8 = (
+    f"{recipe}:hidden" for recipe in ("ptq@int8", "qat@int4", "qat@int8", "dq@int4", "dq@int8")
+)
 QUANTIZERS = {
     "fp32": "global@0",
     "a2q": "a2q@4",
-    "qat-int4": "qat@int4",
-    "qat-int8": "qat@int8",
-    "dq-int4": "dq@int4",
-    "dq-int8": "dq@int8",
+    "qat-int4": QAT4,
+    "qat-int8": QAT8,
+    "dq-int4": DQ4,
+    "dq-int8": DQ8,
 }
 """The paper's name -> recipe."""
 METHODS = {"global": "global", "grain": "layer"}

@@ -26,7 +26,7 @@ def test_every_figure_of_the_paper_has_a_place():
         ("cora_node-spline", "layer@0.9", "score", 0.76),
         ("proteins-hgpsl", "global@0.9+finetune", "algorithm1_ratio", 1.9),
         ("proteins-hgpsl", "global@0.9", "algorithm1_ratio", 8.3),
-        ("bbbp-gin", "dq@int8", "energy_joules", 24.78),
+        ("bbbp-gin", "dq@int8:hidden", "energy_joules", 24.78),
         ("cora_link-ness", "l2@1e+06", "score", 0.66),
         ("cora_link-sage", "dense", "score", 0.872),
         ("proteins-gin", "dense", "parameters", 43271),
