@@ -36,23 +36,31 @@ MESSAGE_BYTES = 1 << 26
 
 
 @contextmanager
-def bounded_messages(model: nn.Module, message_bytes: int = MESSAGE_BYTES) -> Iterator[None]:
+def bounded_messages(model: nn.Module, message_bytes: int = MESSAGE_BYTES) -> Iterator[Largest]:
     """Inside, convolutions with more bytes of messages than so many do without, where they can.
 
     Of smaller graphs, of edges as sparse tensors, and in training of messages that are computed,
-    PyG's own code runs as it does outside.
+    PyG's own code runs as it does outside. Gives what the largest messages would have held.
     """
+    largest = Largest()
     convs: list[Any] = [part for part in model.modules() if isinstance(part, MessagePassing)]
     ours = [conv for conv in convs if "propagate" not in vars(conv)]
     for conv in ours:
-        bounded = _Bounded(conv, message_bytes)
+        bounded = _Bounded(conv, message_bytes, largest)
         conv.__dict__["propagate"] = bounded.propagate
         conv.__dict__["edge_updater"] = bounded.edge_updater
     try:
-        yield
+        yield largest
     finally:
         for conv in ours:
             del conv.__dict__["propagate"], conv.__dict__["edge_updater"]
+
+
+@dataclass
+class Largest:
+    """The bytes of the largest messages so far, had they been formed all at once."""
+
+    bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,7 @@ class _Bounded:
 
     conv: Any
     message_bytes: int
+    largest: Largest
     _messages: dict[bool, Message | str] = field(default_factory=dict)
 
     def propagate(self, edge_index: Any, size: Any = None, **given: Any) -> Any:
@@ -130,11 +139,9 @@ class _Bounded:
         if nodes[0] is None or nodes[1] is None:
             return None
         call = _Call(edge_index, (nodes[0], nodes[1]), given, ends)
-        return call if self._bytes(call) > self.message_bytes else None
-
-    @staticmethod
-    def _bytes(call: _Call) -> int:
-        return call.edge_index.size(1) * call.bytes_an_edge()
+        size_bytes = edge_index.size(1) * call.bytes_an_edge()
+        self.largest.bytes = max(self.largest.bytes, size_bytes)
+        return call if size_bytes > self.message_bytes else None
 
     def _combined(self, call: _Call) -> Tensor | None:
         """By a sparse product; None where the messages are of another kind."""

@@ -31,6 +31,7 @@ from gnnperf.ops.values import dense_values
 from gnnperf.records import Layer, Reading, Record, measured, unavailable
 from gnnperf.study.deployed import DeployedPair
 from gnnperf.study.finite import require_finite
+from gnnperf.study.whole import on_batch, whole_graph
 from gnnperf.system.machine import describe_machine, git_commit, versions
 from gnnperf.training import Metric, Parts, Trained, evaluate
 from gnnperf.training.metrics import metric_named
@@ -46,6 +47,10 @@ SIMULATED_ROUNDS, SIMULATED_SECONDS = 30, 1.0
 
 DEFAULT_METERS = ("scores", "size", "latency", "cost")
 """What a case takes unless told otherwise: all that needs no window of seconds."""
+
+
+_OF_THE_MODEL = ("scores", "size")
+"""The passes that are of the whole test part, or of the weights, whatever batch is timed."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,8 @@ def measure(
     )
     readings: Readings = {} if deployed is None else deployed.checked(compressed)
     for name in dict.fromkeys(meters):
-        readings.update(passes[name](compressed, setting))
+        found = passes[name](compressed, setting)
+        readings.update(found if name in _OF_THE_MODEL else on_batch(found, twin.parts))
     readings.update(compressed.readings)
     finetuned = compressed.finetuned
     return Record(
@@ -115,7 +121,7 @@ def measure(
         },
         coverage={n: (part.changed, part.total) for n, part in compressed.coverage.items()},
         finetune={} if finetuned is None else {**asdict(finetuned), "kept": compressed.kept},
-        provenance={**_provenance(twin), **(provenance or {})},
+        provenance={**_provenance(twin), **_timed(twin.parts), **(provenance or {})},
         dataset=twin.data["dataset"],
         source=twin.data["source"],
         higher_is_better=headline(twin).higher_is_better,
@@ -264,8 +270,10 @@ def latency_readings(compressed: Compressed, run_pair: RunPair) -> dict[str, Rea
     )
     run_pair(pair)
     readings = pair.readings()
-    switched_off = readings["cpu_ratio"].value is None
-    return readings if switched_off else {**readings, **simulated_readings(compressed)}
+    if readings["cpu_ratio"].value is None:
+        return readings
+    models = {"": compressed.shipped, "twin_": twin.model}
+    return {**readings, **simulated_readings(compressed), **whole_graph(models, twin.parts)}
 
 
 def _latency(compressed: Compressed, setting: Setting) -> Readings:
@@ -311,7 +319,7 @@ def memory_readings(compressed: Compressed, setting: Setting) -> Readings:
             torch.save(deployed_state(compressed.model), mine)
         torch.save(twin.model.state_dict(), dense)
         load = [
-            LoadAndInfer(path, read, copied(model), twin.parts.test)
+            LoadAndInfer(path, read, copied(model), twin.parts.measured)
             for path, read, model in (
                 (mine, read_mine, compressed.shipped),
                 (dense, _read_dense, twin.model),
@@ -358,8 +366,8 @@ class Inference:
 
 
 def inference(model: nn.Module, parts: Parts) -> Inference:
-    """A call that computes the model on the test part once."""
-    return Inference(model, parts.test)
+    """A call that computes the model once, on the test part or on what stands for it."""
+    return Inference(model, parts.measured)
 
 
 @dataclass(frozen=True)
@@ -427,6 +435,10 @@ def gpus_of(device: torch.device) -> tuple[int, ...]:
 
 def _device(trained: Trained) -> torch.device:
     return device_of(trained.model)
+
+
+def _timed(parts: Parts) -> dict[str, str]:
+    return {} if parts.timed is None else {"timed": parts.timed.name}
 
 
 def _provenance(trained: Trained) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from gnnperf.compression.quantization.protection import Protection, with_degree_
 from gnnperf.compression.quantization.quantize import calibrate, quantized
 from gnnperf.compression.retraining import training_readings
 from gnnperf.training import FitReport, Trained, TrainSettings, fit_cached
+from gnnperf.training.tasks.loaders import changed
 
 CONFIGURATIONS = tuple("-".join(pair) for pair in product(GRADIENTS, RANGES))
 DEFAULT_CONFIGURATION = "gc-per"
@@ -131,7 +132,7 @@ def ready_to_train(
     """The calibrated copy of the base, the weights it covers, and the batches to train it on."""
     batches, shield = trained.parts.train, None
     if spare_nodes:
-        batches = [with_degree_shares(batch) for batch in batches]
+        batches = changed(batches, with_degree_shares)
         shield = protection(configuration.bits)
     model, coverage = quantized(trained.model, batches[0], configuration.quantizers(), shield)
     calibrate(model, batches, trained.seed)
