@@ -73,7 +73,7 @@ class Drawn(Sequence[Data]):
     def __getitem__(self, index: slice) -> Sequence[Data]: ...
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice) or index < 0:
-            return list(self)[index]
+            return list(iter(self))[index]
         kept = self._kept
         if index >= len(kept):
             # More than is asked for, so that asking for one after the other draws few times.
@@ -133,6 +133,7 @@ def loaded(
                 "the loader itself"
             )
         return drawn
-    if not (batches := list(drawn)):
+    # A list asks for no length of an iterator, which would end it.
+    if not (batches := list(iter(drawn))):
         raise DataError(f"{task}: the {name} part has no batch with a target; give one at least")
     return batches

@@ -80,7 +80,9 @@ def loader_edges(data, batch, asked):
     return batch.edge_attr.long()
 
 
-@pytest.mark.parametrize(("nodes", "sizes"), [(40, [40]), (39, [20, 20]), (20, [20, 20]), (41, [40])])
+@pytest.mark.parametrize(
+    ("nodes", "sizes"), [(40, [40]), (39, [20, 20]), (20, [20, 20]), (41, [40])]
+)
 def test_sizes_of_batches(nodes, sizes):
     loader = SampledNodes(graph(), torch.arange(40), Sampled(nodes, (2,)))
     assert [batch.batch_size for batch in loader] == sizes
