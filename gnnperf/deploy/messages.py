@@ -43,6 +43,7 @@ class SparseMessages:
     lean_source: str
     lean_weight: str | None
     lean_kinds: frozenset[str]
+    forms_no_messages = True
 
     def propagate(self, edge_index: Any, size: Any = None, **kwargs: Any) -> Tensor:
         """As MessagePassing's; by way of it where edges or features are of another kind."""

@@ -44,7 +44,12 @@ def bounded_messages(model: nn.Module, message_bytes: int = MESSAGE_BYTES) -> It
     """
     largest = Largest()
     convs: list[Any] = [part for part in model.modules() if isinstance(part, MessagePassing)]
-    ours = [conv for conv in convs if "propagate" not in vars(conv)]
+    # Some do without by themselves.
+    ours = [
+        conv
+        for conv in convs
+        if "propagate" not in vars(conv) and not getattr(conv, "forms_no_messages", False)
+    ]
     for conv in ours:
         bounded = _Bounded(conv, message_bytes, largest)
         conv.__dict__["propagate"] = bounded.propagate

@@ -26,20 +26,29 @@ _COPIES = 2
 _NAME = "whole_graph_wall_seconds"
 
 
-def whole_graph(models: Mapping[str, nn.Module], parts: Parts) -> Readings:
+def whole_graph(
+    models: Mapping[str, nn.Module], parts: Parts, cap_seconds: float = SECONDS
+) -> Readings:
     """Wall seconds of one inference over the whole test part, by prefix of the reading's name.
 
-    Nothing where the test part itself is timed. Unavailable for a model whose messages would not
-    fit into half of the memory that is free; a deployment that forms none fits.
+    No further call is begun after SECONDS of a model, or `cap_seconds`. Nothing where the test part
+    itself is timed. Unavailable for a model whose messages would not fit into half of the memory
+    that is free; a deployment that forms none fits.
     """
     if parts.timed is None:
         return {}
-    return {f"{prefix}{_NAME}": _whole(model, parts.test) for prefix, model in models.items()}
+    return {
+        f"{prefix}{_NAME}": _whole(model, parts.test, cap_seconds)
+        for prefix, model in models.items()
+    }
 
 
-def _whole(model: nn.Module, batches: Sequence[Data]) -> Reading:
+def _whole(model: nn.Module, batches: Sequence[Data], seconds: float) -> Reading:
     source = "wall time of the whole test part"
-    needed, free = _COPIES * largest_messages(model, batches), psutil.virtual_memory().available
+    ready = batches
+    if isinstance(model, Deployed):
+        ready = [model.prepare(batch) for batch in batches]
+    needed, free = _COPIES * largest_messages(model, ready), psutil.virtual_memory().available
     if needed > free // 2:
         reason = (
             f"its messages would hold {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free; "
@@ -47,8 +56,7 @@ def _whole(model: nn.Module, batches: Sequence[Data]) -> Reading:
         )
         return unavailable("seconds", source, reason)
     with torch.inference_mode():
-        ready = list(map(model.prepare, batches)) if isinstance(model, Deployed) else batches
-        samples = _timed(model, ready)
+        samples = _timed(model, ready, seconds)
     return measured(
         statistics.median(samples),
         "seconds",
@@ -59,9 +67,9 @@ def _whole(model: nn.Module, batches: Sequence[Data]) -> Reading:
     )
 
 
-def _timed(model: nn.Module, batches: Sequence[Data]) -> list[float]:
+def _timed(model: nn.Module, batches: Sequence[Data], seconds: float) -> list[float]:
     samples: list[float] = []
-    end = time.perf_counter() + SECONDS
+    end = time.perf_counter() + seconds
     while len(samples) < CALLS and (not samples or time.perf_counter() < end):
         start = time.perf_counter()
         for batch in batches:
