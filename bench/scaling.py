@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.growth import EXPONENT, exponents, of_cases, of_nodes, of_parameters, table
+
 pytestmark = pytest.mark.proof
 
 NODES, EDGES = 1_000_000, 25_000_000
@@ -114,6 +116,14 @@ def test_a_large_graph_fits():
     assert all(line["deployed_agreement"] == 1 for line in lines if "deployed_agreement" in line)
 
 
+@pytest.mark.parametrize("grow", [of_cases, of_parameters, of_nodes], ids=lambda f: f.__name__)
+def test_no_stage_grows_faster_than_its_input(grow):
+    points = list(grow())
+    print(table(points))
+    too_fast = {stage: e for stage, e in exponents(points).items() if e > EXPONENT}
+    assert not too_fast
+
+
 def main() -> None:
     """The command line of both."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -123,7 +133,11 @@ def main() -> None:
     one.add_argument("--edges", type=int, default=EDGES)
     one.add_argument("--hidden", type=int, default=128)
     one.add_argument("--epochs", type=int, default=2)
+    commands.add_parser("growth")
     chosen = parser.parse_args()
+    if chosen.command == "growth":
+        print(table([point for grow in (of_cases, of_parameters, of_nodes) for point in grow()]))
+        return
     large(chosen.nodes, chosen.edges, chosen.hidden, chosen.epochs)
 
 
