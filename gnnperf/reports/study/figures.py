@@ -10,7 +10,7 @@ from gnnperf.reports.study.content import Picture
 from gnnperf.reports.study.drawing import COLOURS, MARKERS, heatmap, line, panels
 from gnnperf.reports.study.evidence import PAPER, Evidence, Measured
 from gnnperf.reports.study.places import DQ4, DQ8, LEVELS, PRUNED, QAT4, QAT8, QUANTIZED, RATES
-from gnnperf.reports.study.series import CannotBeJudgedError, Series
+from gnnperf.reports.study.series import LEAST_SEEDS, CannotBeJudgedError, Series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,6 +69,7 @@ def seeds_told(parts: Iterable[Series], band: str = "") -> str:
     counts = sorted({part.n for part in parts})
     if not counts:
         return "ours: not run"
+    band *= counts[-1] >= LEAST_SEEDS  # Fewer have none.
     several = f"n {counts[0]}" if len(counts) == 1 else f"n {counts[0]} to {counts[-1]}"
     return f"ours: mean over seeds{band}, {several}"
 

@@ -50,7 +50,8 @@ _INFERENCE = {
     "memory": "peak_heap_bytes",
     "parameters": "parameters",
     "epochs": "dense_epochs",
-    "train_time": "dense_training_seconds",
+    # From scratch to one stopping rule, never a continuation.
+    "train_time": "training_wall_seconds",
 }
 _TRAINING = {
     "accuracy": "score",
@@ -86,9 +87,6 @@ def place_of(row: Mapping[str, str]) -> Place:
         summary = ""
     names = _TRAINING if row["method"] == "l2" else _INFERENCE
     reading = names[metric if row["table"] == "6" else row["metric"]]
-    if row["table"] == "7" and reading == "dense_training_seconds":
-        # From scratch to one stopping rule, never a continuation.
-        reading = "training_wall_seconds"
     return Place(f"{dataset}-{model}", _recipe(row), reading, summary)
 
 

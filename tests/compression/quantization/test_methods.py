@@ -166,7 +166,7 @@ def test_a_training_is_kept_and_taken_from_the_cache(base, tmp_path):
 def test_the_memory_pass_loads_the_integer_file(base):
     pytest.importorskip("memray")
     compressed = compress(base, "ptq@int8")
-    readings = memory_readings(compressed, Setting(lambda pair: None, MeterOptions()))
+    readings = memory_readings(compressed, Setting(lambda pair: None, None, MeterOptions()))
     load = readings["load_peak_heap_bytes"]
     assert load.value is None or load.value > 0
 
