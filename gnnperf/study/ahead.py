@@ -117,11 +117,15 @@ def _sent(part: Any, path: Path) -> Path | Exception:
     return path
 
 
-@functools.cache
-def _received(path: Path) -> Any:
-    """In a process of its own: what is in the file, read once."""
-    with path.open("rb") as file:
-        return pickle.load(file)
+def _received(path: Path, what: str) -> Any:
+    """In a process of its own: what is in the file, read once and held until there is another."""
+    if _HELD.get(what, (None, None))[0] != path:
+        with path.open("rb") as file:
+            _HELD[what] = path, pickle.load(file)
+    return _HELD[what][1]
+
+
+_HELD: dict[str, tuple[Path, Any]] = {}
 
 
 def _train_one(
@@ -134,8 +138,8 @@ def _train_one(
 ) -> _Failure | None:
     """In a process of its own: fill the cache."""
     try:
-        WORKLOADS[name] = _received(workload)
-        METHODS.update(_received(methods))
+        WORKLOADS[name] = _received(workload, f"workload {name}")
+        METHODS.update(_received(methods, f"method of {recipe}"))
         trained = _workbench(options).trained(name, seed)
         if recipe is not None:
             compress(trained, recipe)
