@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from torch import nn
@@ -137,6 +138,10 @@ def _comparison(dataset: DatasetSource, model: Callable[[int, int], nn.Module]) 
     )
 
 
+def _gcn(hidden: int, dataset: Dataset) -> nn.Module:
+    return GCN(dataset.features, dataset.classes, hidden)
+
+
 WORKLOADS: dict[str, Workload] = {
     workload.name: workload
     for workload in (
@@ -192,6 +197,16 @@ WORKLOADS: dict[str, Workload] = {
             model=lambda dataset: GCN(dataset.features, dataset.classes),
             train=TrainSettings(epochs=100, learning_rate=0.01, weight_decay=5e-4),
             finetune=TrainSettings(epochs=50, learning_rate=0.01, weight_decay=5e-4),
+        ),
+        *(
+            Workload(
+                dataset=DATASETS["cora_public"],
+                architecture=name,
+                task=NodeClassification(),
+                model=partial(_gcn, hidden),
+                train=TrainSettings(epochs=200, learning_rate=0.01, weight_decay=5e-4),
+            )
+            for name, hidden in (("gcn", 16), ("gcn128", 128))
         ),
         Workload(
             dataset=DATASETS["cora_node"],
