@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import nn
 
 from gnnperf.datasets import SPECS as DATASETS
-from gnnperf.datasets import Dataset, DatasetSource
+from gnnperf.datasets import Dataset, DatasetSource, ogbn
 from gnnperf.errors import GnnperfError
 from gnnperf.models import graph_baselines
 from gnnperf.models.gcn import GCN
@@ -21,12 +21,14 @@ from gnnperf.models.graphconv import GraphConvNet
 from gnnperf.models.hgpsl import HGPSL
 from gnnperf.models.ness import Ness
 from gnnperf.models.sage import SageLinks
+from gnnperf.models.sage_nodes import SageNodes
 from gnnperf.models.spline import SplineNet
 from gnnperf.models.walkpool import WalkPooling
 from gnnperf.training import (
     GraphClassification,
     LinkPrediction,
     NodeClassification,
+    Sampled,
     Task,
     TrainSettings,
 )
@@ -251,6 +253,19 @@ WORKLOADS: dict[str, Workload] = {
             model=lambda dataset: WalkPooling(dataset.features),
             train=TrainSettings(epochs=5, learning_rate=0.005),
             finetune=TrainSettings(epochs=2, learning_rate=0.005),
+        ),
+        *(
+            Workload(
+                dataset=dataset,
+                architecture="sage",
+                task=NodeClassification(
+                    sampled=Sampled(1024, (15, 10)), timed=Sampled(4096, (15, 10))
+                ),
+                model=lambda dataset: SageNodes(dataset.features, dataset.classes),
+                train=TrainSettings(epochs=20, learning_rate=0.003, validate_every=5),
+                finetune=TrainSettings(epochs=5, learning_rate=0.003, validate_every=5),
+            )
+            for dataset in (ogbn.ARXIV, ogbn.PRODUCTS)
         ),
     )
 }

@@ -27,6 +27,7 @@ from gnnperf.compression.retraining import training_readings
 from gnnperf.records import Reading, measured
 from gnnperf.training import FitReport, Trained, TrainSettings, evaluate, fit_cached
 from gnnperf.training.metrics import metric_named
+from gnnperf.training.tasks.loaders import changed
 
 CALIBRATED = "calibration sufficed"
 """What it means that quantization-aware training kept the weights it began with."""
@@ -113,7 +114,7 @@ def ready_to_train(
     """
     batches, shield = trained.parts.train, None
     if spare_nodes:
-        batches = [with_degree_shares(batch) for batch in batches]
+        batches = changed(batches, with_degree_shares)
         shield = protection(configuration.activation_bits)
     plan = Plan(configuration.weights(), configuration.activations(), configuration.hidden, shield)
     made = quantized(trained.model, batches[0], plan)
