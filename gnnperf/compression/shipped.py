@@ -143,9 +143,7 @@ def _filled(decoded: codec.Decoded, model: nn.Module) -> nn.Module:
         raise BlueprintError(f"how its model is made cannot be read ({error})") from None
     model = rebuilt(plain_module(model, "the model"), plan, decoded.state)
     if plan.integers:
-        whole = IntegerModel(model.requires_grad_(False)).eval()
-        whole.restore(decoded.state)
-        return whole
+        return IntegerModel.of_state(model.requires_grad_(False), decoded.state).eval()
     try:
         model.load_state_dict(whole_state(model, decoded.state))
     except RuntimeError as error:
