@@ -10,14 +10,14 @@ from gnnperf.recipes import compress, parse_recipe
 from gnnperf.study.measure import measure as take
 from gnnperf.study.measure import score_readings
 from gnnperf.study.presets import first_seed
-from gnnperf.workloads import PRUNING_WORKLOADS
+from gnnperf.workloads import PRUNING_WORKLOADS, SOON_TRAINED
 
 # The rule: any one layer alone can lose half of its weights at this price.
 HALF_OF_ONE_LAYER_DROP_AT_MOST = 0.10
 
 
 def workloads(preset):
-    return preset.select(smoke=["cora_node-spline"], default=PRUNING_WORKLOADS)
+    return preset.select(smoke=["cora_node-spline"], quick=SOON_TRAINED, default=PRUNING_WORKLOADS)
 
 
 @pytest.mark.gnnperf_cases(
