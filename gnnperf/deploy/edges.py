@@ -8,13 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gnnperf.deploy import kernels
-
 SUM, MEAN, MAX = 0, 1, 2
 """Ways to combine, as torch.embedding_bag numbers them."""
-
-KERNEL_EDGES = 100_000
-"""From so many on features leave the cache, and the kernel, which fetches ahead, is faster."""
 
 
 class Noted:
@@ -51,10 +46,7 @@ class Edges:
         order: int64 [edges]; which edge stands at each place.
         row_start: [rows + 1].
         column: [edges]; the source of each.
-        farthest: the greatest source; the kernel looks at none that is not there.
         weights: those that came along, with their values in this order.
-        matrices: of edges without weights, by how many sources there are and how they are combined,
-            for the kernel.
     """
 
     index: Noted
@@ -62,15 +54,13 @@ class Edges:
     order: Tensor
     row_start: Tensor
     column: Tensor
-    farthest: int
     weights: list[tuple[Noted, Tensor]] = field(default_factory=list)
-    matrices: dict[tuple[int, int], kernels.Matrix] = field(default_factory=dict)
 
     @staticmethod
     def of(edge_index: Tensor, source: int, rows: int) -> Edges:
         """From edge_index [2, edges] whose row `source` holds the sources.
 
-        Raises ValueError for a target that lies outside, and for a source below 0.
+        Raises ValueError for a target that lies outside.
         """
         target = edge_index[1 - source]
         if int(target.max()) >= rows or int(target.min()) < 0:
@@ -79,11 +69,8 @@ class Edges:
         row_start = target.new_zeros(rows + 1)
         torch.cumsum(torch.bincount(target, minlength=rows), 0, out=row_start[1:])
         column = edge_index[source][order]
-        least, farthest = (int(end) for end in column.aminmax())
         kind = torch.int32 if max(len(order), rows) < 2**31 else torch.int64
-        if least < 0:
-            raise ValueError(f"edges come from node {least}")
-        return Edges(Noted(edge_index), rows, order, row_start.to(kind), column.to(kind), farthest)
+        return Edges(Noted(edge_index), rows, order, row_start.to(kind), column.to(kind))
 
     def in_order(self, weight: Tensor, *, keep: bool) -> Tensor:
         """Weights [edges] in the order of the targets; kept for when they come again."""
@@ -101,38 +88,10 @@ class Edges:
             # torch weighs sums alone.
             count = self.row_start.diff().clamp(min=1).unsqueeze(1)
             return self.combine(x, weight, SUM).div_(count)
-        if mode != MAX and self._kernel_pays(x):
-            return kernels.spmm(self._matrix(len(x), weight, mode), x.detach(), _nothing(x))
         result: Tensor = torch.embedding_bag(
             x.contiguous(), self.column, self.row_start, False, mode, False, weight, True
         )[0]
         return result
-
-    def _kernel_pays(self, x: Tensor) -> bool:
-        long = len(self.column) >= KERNEL_EDGES
-        fits = x.is_cpu and x.dim() == 2 and x.dtype == torch.float32 and self.farthest < len(x)
-        return long and fits and kernels.missing() is None
-
-    def _matrix(self, columns: int, weight: Tensor | None, mode: int) -> kernels.Matrix:
-        """As the kernel takes it; without weights made once."""
-        if weight is None and (columns, mode) in self.matrices:
-            return self.matrices[columns, mode]
-        value = self.row_start.new_ones(len(self.column), dtype=torch.float32)
-        if weight is not None:
-            value = weight.detach().to(torch.float32).contiguous()
-        elif mode == MEAN:
-            count = self.row_start.diff()
-            value = torch.repeat_interleave(1 / count.clamp(min=1), count)
-        # Codes alone ask for the rows' sums.
-        unused = value.new_zeros(self.rows)
-        matrix = kernels.Matrix(self.row_start, self.column, value, unused, columns)
-        if weight is None:
-            self.matrices[columns, mode] = matrix
-        return matrix
-
-
-def _nothing(x: Tensor) -> kernels.Epilogue:
-    return kernels.Epilogue(x.new_zeros(x.size(1)))
 
 
 Call = tuple[str, int, Tensor | None, Tensor | None]

@@ -7,7 +7,7 @@ from torch_geometric import nn as pyg
 from torch_geometric.data import Batch, Data
 from torch_geometric.utils import add_self_loops, degree
 
-from gnnperf.deploy import EXACT, agreement, broken_promise, deploy, edges, kernels
+from gnnperf.deploy import EXACT, agreement, broken_promise, deploy
 from gnnperf.models.fields import Fields
 from gnnperf.training import seeded
 
@@ -111,32 +111,6 @@ def test_replaced_and_exact(name, fields):
     assert_exact(model, deployed, graph(), graph(1), Batch.from_data_list([graph(2), graph(3)]))
     # What was not prepared goes PyG's way.
     assert torch.equal(deployed(graph(1)), model(graph(1)))
-
-
-@pytest.mark.skipif(kernels.missing() is not None, reason=kernels.missing() or "there is numba")
-@pytest.mark.parametrize("name", ["gcn", "sage", "gin", "graph", "own"])
-def test_on_many_edges_by_the_kernel(name, monkeypatch):
-    calls, spmm = [], kernels.spmm
-    monkeypatch.setattr(edges, "KERNEL_EDGES", EDGES)
-    monkeypatch.setattr(kernels, "spmm", lambda *given: calls.append(given) or spmm(*given))
-    fields = ["x", "edge_index"]
-    with seeded(0):
-        model = Fields(Two(CONVS[name]), *fields).eval()
-    batches = [graph(0), graph(1)]
-    found = agreement(model, deploy(model, "lean", batches), batches, EXACT)
-    assert broken_promise(found, EXACT) is None
-    assert calls
-
-
-def test_a_source_that_is_not_there_is_refused_by_torch_not_read(monkeypatch):
-    monkeypatch.setattr(edges, "KERNEL_EDGES", 0)
-    index = torch.tensor([[0, 3], [1, 0]])
-    known = edges.Edges.of(index, 0, 2)
-    assert known.combine(torch.ones(4, 2), None, edges.SUM).shape == (2, 2)
-    with pytest.raises((RuntimeError, IndexError)):
-        known.combine(torch.ones(2, 2), None, edges.SUM)
-    with pytest.raises(ValueError, match="edges come from node -1"):
-        edges.Edges.of(torch.tensor([[-1, 0], [0, 1]]), 0, 2)
 
 
 @pytest.mark.parametrize("conv", [pyg.TransformerConv, Almost, pyg.ARMAConv])
