@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gnnperf.compression.given import compared as compared
     from gnnperf.compression.shipped import load as load
     from gnnperf.datasets import OwnDataset as OwnDataset
+    from gnnperf.deploy import load_deployed as load_deployed
     from gnnperf.deploy import register_deployment as register_deployment
     from gnnperf.meters.base import Meter as Meter
     from gnnperf.meters.registry import register_meter as register_meter
@@ -58,6 +59,7 @@ _PUBLIC = {
     "codec": "gnnperf",
     "compared": "gnnperf.compression.given",
     "compress": "gnnperf.recipes",
+    "load_deployed": "gnnperf.deploy",
     "load_weights": "gnnperf.study.weights",
     "measure": "gnnperf.study.measure",
     "register_deployment": "gnnperf.deploy",

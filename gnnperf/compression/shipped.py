@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,8 @@ def encoded(compressed: Compressed) -> bytes:
         "workload": compressed.twin.workload,
         "blueprint": _as_json(plan),
     }
+    if compressed.deployment:
+        about["deployment"] = compressed.deployment
     blob = codec.encode(state, metadata={ENTRY: about})
     _require_equal(compressed, _filled(codec.decode(blob), _hollow(compressed.twin.model)))
     return blob
@@ -104,6 +107,19 @@ def _same(one: Any, other: Any) -> bool:
     return isinstance(other, Tensor) and one.equal(other)
 
 
+@dataclass(frozen=True)
+class Shipped:
+    """What a file holds.
+
+    Attributes:
+        model: the compressed model, in eval mode.
+        deployment: how it is to be run, by name; empty: as it is.
+    """
+
+    model: nn.Module
+    deployment: str
+
+
 def load(path: str | os.PathLike[str], model: nn.Module) -> nn.Module:
     """The compressed model of a file that `Compressed.save` wrote, in eval mode.
 
@@ -115,6 +131,11 @@ def load(path: str | os.PathLike[str], model: nn.Module) -> nn.Module:
     Raises ShippedError for a file that is none, and for another architecture, with the first name
     that differs; CodecError for a damaged one.
     """
+    return read(path, model).model
+
+
+def read(path: str | os.PathLike[str], model: nn.Module) -> Shipped:
+    """The same, and how it is to be run; takes and raises what `load` does."""
     if not isinstance(model, nn.Module):
         raise ShippedError(f"{path}: give a model to load into, not a {type(model).__name__}")
     try:
@@ -122,12 +143,16 @@ def load(path: str | os.PathLike[str], model: nn.Module) -> nn.Module:
     except OSError as error:
         raise ShippedError(f"{path} cannot be read ({error.strerror or error})") from error
     try:
-        return _filled(decoded, deepcopy(model))
+        filled = _filled(decoded, deepcopy(model))
     except GnnperfError as error:
         raise ShippedError(
             f"{path} does not fit the {type(model).__name__}: {error}; give a model as the one "
             "that was compressed"
         ) from error
+    deployment = decoded.metadata[ENTRY].get("deployment", "")
+    if not isinstance(deployment, str):
+        raise ShippedError(f"{path}: how it is run is a {type(deployment).__name__}, and no name")
+    return Shipped(filled, deployment)
 
 
 def _filled(decoded: codec.Decoded, model: nn.Module) -> nn.Module:

@@ -12,6 +12,7 @@ from gnnperf.deploy.base import (
     resident_bytes,
 )
 from gnnperf.deploy.registry import DEPLOYMENTS, deploy, find_deployment, register_deployment
+from gnnperf.deploy.shipped import load_deployed
 
 __all__ = [
     "DEPLOYMENTS",
@@ -25,6 +26,7 @@ __all__ = [
     "broken_promise",
     "deploy",
     "find_deployment",
+    "load_deployed",
     "register_deployment",
     "resident_bytes",
 ]

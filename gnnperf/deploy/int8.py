@@ -24,7 +24,7 @@ from gnnperf.deploy.kernels import Grid8
 from gnnperf.deploy.plan import Plan
 from gnnperf.deploy.plans import NoPlan, kernels_in_use, lean_instead, lean_plan, warmed
 from gnnperf.deploy.qlinear import HIGHEST_CODE, IntegerProduct, highest_code
-from gnnperf.deploy.simulated import float_form, quantizer_settings
+from gnnperf.deploy.simulated import fewest_bits, float_form, quantizer_settings
 
 BITS = 8
 
@@ -109,13 +109,15 @@ def lower(model: nn.Module, batches: Sequence[Data]) -> Deployed:
 
 
 def _settings(model: nn.Module) -> QuantizerSettings:
-    found = quantizer_settings(model)
-    fewer = [settings.bits for settings in found if settings.bits < BITS]
-    if fewer:
+    fewest = fewest_bits(model)
+    if fewest is not None and fewest < BITS:
         raise DeployError(
-            f"deploy=int8: the model's quantizers are of {min(fewer)} bits, and its codes would "
+            f"deploy=int8: the model's quantizers are of {fewest} bits, and its codes would "
             "be of 8; quantize it to int8"
         )
+    found = quantizer_settings(model)
+    if fewest is not None and not found:
+        return QuantizerSettings(BITS)  # Of an integer model; how it found its ranges is forgotten.
     cut = max((settings.cut for settings in found if settings.range == "per"), default=None)
     if cut is None:
         return QuantizerSettings(BITS, range="abs")

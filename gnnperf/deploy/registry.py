@@ -64,13 +64,13 @@ def deploy(
     if reason := deployment.available():
         raise DeployError(f"deploy={name}: {reason}")
     trained = source.twin if isinstance(source, Compressed) else source
-    if batches is None:
-        if not isinstance(trained, Trained):
-            raise DeployError(
-                f"deploy={name}: a {type(trained).__name__} comes without batches; hand some of "
-                "its training part over, batches=[...]"
-            )
+    if batches is None and isinstance(trained, Trained):
         batches = list(islice(iter(trained.parts.train), EXAMPLES))
+    if not batches:
+        raise DeployError(
+            f"deploy={name}: a {type(trained).__name__} comes without batches; hand some of "
+            "its training part over, batches=[...]"
+        )
     model = source if isinstance(source, nn.Module) else source.model
     start = time.perf_counter()
     deployed = deployment.lower(model, batches)

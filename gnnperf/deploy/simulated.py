@@ -1,4 +1,4 @@
-"""A quantized model, which simulates its numbers, as the float32 model that it stands for."""
+"""A quantized model, simulated or on integers, as the float32 model that it stands for."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ import torch
 from torch import nn
 
 from gnnperf.compression.quantization.convolution import QuantizedAggregate, UpdateSite
-from gnnperf.compression.quantization.fake_quantize import FakeQuantize, QuantizerSettings
-from gnnperf.compression.quantization.linear import QuantizedLinear
+from gnnperf.compression.quantization.export import FoldedNorm, IntegerModel
+from gnnperf.compression.quantization.fake_quantize import (
+    FakeQuantize,
+    FrozenQuantize,
+    QuantizerSettings,
+)
+from gnnperf.compression.quantization.linear import IntegerLinear, QuantizedLinear
 from gnnperf.compression.quantization.protection import Protection
 from gnnperf.compression.quantization.sites import replace_module
 from gnnperf.compression.quantization.weights import QuantizedWeights
@@ -21,15 +26,26 @@ def quantizer_settings(model: nn.Module) -> list[QuantizerSettings]:
     return [part.settings for part in model.modules() if isinstance(part, FakeQuantize)]
 
 
+def fewest_bits(model: nn.Module) -> int | None:
+    """Of the quantizers that round what passes to one range each; None without any."""
+    found = [part.settings.bits for part in model.modules() if isinstance(part, FakeQuantize)]
+    found += [part.bits for part in model.modules() if isinstance(part, FrozenQuantize)]
+    return min(found, default=None)
+
+
 @torch.no_grad()
 def float_form(model: nn.Module) -> nn.Module:
     """A copy with rounded weights and no quantizers; a model without any as it is."""
-    if not quantizer_settings(model):
+    if fewest_bits(model) is None:
         return model
-    copied = deepcopy(model)
+    copied = deepcopy(model.model if isinstance(model, IntegerModel) else model)
     for part in list(copied.modules()):
         if isinstance(part, QuantizedLinear):
             replace_module(copied, part, _linear(part))
+        elif isinstance(part, IntegerLinear):
+            replace_module(copied, part, _of_codes(part))
+        elif isinstance(part, FoldedNorm):
+            replace_module(copied, part, _norm(part))
         elif isinstance(part, QuantizedAggregate):
             replace_module(copied, part, Aggregate().eval())
         elif isinstance(part, QuantizedWeights):
@@ -47,6 +63,22 @@ def _linear(part: QuantizedLinear) -> nn.Linear:
     if part.bias is not None:
         linear.bias.copy_(part.bias)
     return linear.requires_grad_(False).eval()
+
+
+def _of_codes(part: IntegerLinear) -> nn.Linear:
+    linear = nn.Linear(part.weight.size(1), part.weight.size(0), part.bias is not None)
+    linear.weight.copy_((part.weight.int() - part.zero_point) * part.scale)
+    if part.bias is not None:
+        linear.bias.copy_(part.bias)
+    return linear.requires_grad_(False).eval()
+
+
+def _norm(part: FoldedNorm) -> nn.BatchNorm1d:
+    """Of mean 0 and variance 1, as it is folded already."""
+    norm = nn.BatchNorm1d(len(part.weight), eps=0.0)
+    norm.weight.copy_(part.weight)
+    norm.bias.copy_(part.bias)
+    return norm.requires_grad_(False).eval()
 
 
 def _drop_hooks_of(part: nn.Module, owner: nn.Module) -> None:

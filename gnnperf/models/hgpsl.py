@@ -15,6 +15,7 @@ from gnnperf.models.gcn_conv import GCNConv
 from gnnperf.models.hgpsl_pool import HGPSLPool, Pairs, near_pairs, top_nodes
 from gnnperf.ops import SparseMatrix, spmm
 from gnnperf.ops.graphs import gcn_adjacency, readout, starts, symmetric_adjacency
+from gnnperf.ops.segments import segment_max
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class HGPSL(nn.Module):
         inputs = data.hgpsl_inputs if "hgpsl_inputs" in data else self._inputs(data)
         x = functional.relu(self.conv1(data.x, inputs.convolution))
         kept, start = self._choose(x, inputs.neighbours, inputs.start)
-        x = x[kept]
+        x = x.index_select(0, kept.nonzero().flatten())
         edges = self.pool1(x, inputs.pairs.among(kept))
         embedding = functional.relu(_read(x, start))
 
@@ -100,8 +101,8 @@ class HGPSL(nn.Module):
         aggregation = edges.aggregation(len(x))
         x = functional.relu(self.conv2(x, aggregation))
         kept, start = self._choose(x, aggregation, start)
-        x = x[kept]
-        edges = self.pool2(x, near_pairs(edges, kept).among(kept))
+        x = x.index_select(0, kept.nonzero().flatten())
+        edges = self.pool2(x, near_pairs(edges, kept).renumbered(kept))
         embedding = embedding + functional.relu(_read(x, start))
 
         x = functional.relu(self.conv3(x, edges.aggregation(len(x))))
@@ -111,10 +112,11 @@ class HGPSL(nn.Module):
     @torch.no_grad()
     def _choose(self, x: Tensor, neighbours: SparseMatrix, start: Tensor) -> tuple[Tensor, Tensor]:
         """Mask of the nodes that their neighbours predict worst, and where graphs begin then."""
-        score = (x - spmm(neighbours, x)).abs().sum(-1)
+        score = spmm(neighbours, x).sub_(x).abs_().sum(-1)
         # Nodes that listen to themselves alone all score 0 up to rounding; the node's size, and
         # not its place, decides between them, so that the result is the graph's and no numbering's.
-        keys = (score.round(decimals=4), x.abs().sum(-1))
+        # No x is below 0.
+        keys = (score.round_(decimals=4), x.sum(-1))
         kept = top_nodes(keys, start, self.ratio)
         return kept, functional.pad(kept.cumsum(0), (1, 0))[start]
 
@@ -126,4 +128,4 @@ class HGPSL(nn.Module):
 
 
 def _read(x: Tensor, start: Tensor) -> Tensor:
-    return torch.cat([readout(x, start, "max"), readout(x, start, "mean")], 1)
+    return torch.cat([segment_max(x, start), readout(x, start, "mean")], 1)

@@ -109,6 +109,26 @@ def _sum_rows(starts: Tensor, index: Tensor, weight: Tensor, dense: Tensor) -> T
     )
 
 
+def _row_products(left: Tensor, row: Tensor, right: Tensor, column: Tensor) -> Tensor:
+    """Inner product [entries] of row `row` of left and row `column` of right, for each entry.
+
+    So many entries at once that what is gathered stays in the cache.
+    """
+    if not left.is_cpu or len(row) <= _ENTRIES_AT_ONCE:
+        return (left[row] * right[column]).sum(-1)
+    return torch.cat(
+        [
+            left.index_select(0, r).mul_(right.index_select(0, c)).sum(-1)
+            for r, c in zip(
+                row.split(_ENTRIES_AT_ONCE), column.split(_ENTRIES_AT_ONCE), strict=True
+            )
+        ]
+    )
+
+
+_ENTRIES_AT_ONCE = 512
+
+
 class _SparseTimesDense(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, matrix: SparseMatrix, value: Tensor, dense: Tensor) -> Tensor:
@@ -124,7 +144,7 @@ class _SparseTimesDense(torch.autograd.Function):
         value, dense = ctx.saved_tensors
         value_grad = dense_grad = None
         if ctx.needs_input_grad[1]:
-            value_grad = (grad[matrix.row] * dense[matrix.column]).sum(-1).to(value.dtype)
+            value_grad = _row_products(grad, matrix.row, dense, matrix.column).to(value.dtype)
         if ctx.needs_input_grad[2]:
             # What is learned changes in place.
             weight = value[matrix.by_column] if value.requires_grad else matrix.value_by_column

@@ -17,18 +17,21 @@ def sparsemax(value: Tensor, row: Tensor, rows: int) -> Tensor:
     top = top.scatter_reduce(0, row, value.detach(), "amax")
     # The result does not depend on a row's shift; small numbers keep the sums exact.
     value = value - top[row]
-    support = torch.ones_like(value, dtype=torch.bool)
-    with torch.no_grad():
-        while True:
-            # Once out, always out: rounding must not bring an entry back, or this never ends.
-            smaller = support & (value > _threshold(value, support, row, rows)[row])
-            if torch.equal(smaller, support):
-                break
-            support = smaller
-    return torch.where(support, value - _threshold(value, support, row, rows)[row], 0)
+    # The threshold is never below the largest less one: most entries are out from the start.
+    left = (value.detach() > -1).nonzero().flatten()
+    few, few_row = value.detach()[left], row[left]
+    while True:
+        # Once out, always out: rounding must not bring an entry back, or this never ends.
+        above = few > _threshold(few, few_row, rows)[few_row]
+        if bool(above.all()):
+            break
+        still = above.nonzero().flatten()
+        left, few, few_row = left[still], few[still], few_row[still]
+    few = value[left]
+    return torch.zeros_like(value).index_put((left,), few - _threshold(few, few_row, rows)[few_row])
 
 
-def _threshold(value: Tensor, support: Tensor, row: Tensor, rows: int) -> Tensor:
-    size = value.new_zeros(rows).index_add(0, row, support.to(value.dtype))
-    total = value.new_zeros(rows).index_add(0, row, torch.where(support, value, 0))
+def _threshold(value: Tensor, row: Tensor, rows: int) -> Tensor:
+    size = value.new_zeros(rows).index_add(0, row, torch.ones_like(value))
+    total = value.new_zeros(rows).index_add(0, row, value)
     return (total - 1) / size.clamp(min=1)

@@ -29,15 +29,21 @@ def model_page(record: Record, file: str, file_bytes: int, module: str, name: st
         f"- CPU time of an inference over the dense model's: "
         f"{with_interval(record.readings.get('cpu_ratio'))}",
         "",
-        *_loading(file, module, name),
+        *_loading(file, module, name, "deploy=" in record.recipe),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _loading(file: str, module: str, name: str) -> list[str]:
+def _loading(file: str, module: str, name: str, deployed: bool) -> list[str]:
     if file.endswith(".gnnz"):
-        how = f'model = gnnperf.load("{file}", {name}(...))  # arguments as it was trained with'
-        return ["```python", "import gnnperf", f"from {module} import {name}", how, "```"]
+        how = [f'model = gnnperf.load("{file}", {name}(...))  # arguments as it was trained with']
+        if deployed:
+            how = [
+                "# Arguments as it was trained with; batches like those that it is to meet.",
+                f'model = gnnperf.load_deployed("{file}", {name}(...), batches)',
+                "logits = model(model.prepare(batch))",
+            ]
+        return ["```python", "import gnnperf", f"from {module} import {name}", *how, "```"]
     return [
         "```python",
         "from safetensors.torch import load_file",

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from torch.nn import functional
 from torch_geometric.data import Batch, Data
 
+from gnnperf.models import hgpsl_pool
 from gnnperf.models.hgpsl import HGPSL
 from gnnperf.models.hgpsl_pool import HGPSLPool, Pairs, near_pairs, top_nodes
+from gnnperf.ops import SparseMatrix
 from gnnperf.training import seeded
 
 
@@ -152,3 +154,20 @@ def test_names_follow_the_paper():
 @pytest.mark.parametrize("nodes", [1, 2, 3])
 def test_tiny_graphs(nodes):
     assert HGPSL(4, 2)(random_graph(0, nodes)).shape == (1, 2)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pairs_are_those_of_any_device_and_aggregate_as_coordinates_do(seed):
+    graph = random_graph(seed, 24)
+    kept = torch.rand(24, generator=torch.Generator().manual_seed(seed)) < 0.6
+    edges = Pairs(*graph.edge_index, torch.rand(graph.num_edges))
+    row, column = hgpsl_pool._four_hops(edges, kept)
+    pairs = near_pairs(edges, kept)
+    assert torch.equal(pairs.row, row)
+    assert torch.equal(pairs.column, column)
+    among = pairs.renumbered(kept)
+    assert all(map(torch.equal, vars(among).values(), vars(pairs.among(kept)).values()))
+    nodes = int(kept.sum())
+    mine = among.aggregation(nodes)
+    theirs = SparseMatrix.from_coo(among.column, among.row, among.weight, (nodes, nodes))
+    assert all(map(torch.equal, vars(mine).values(), vars(theirs).values()))
