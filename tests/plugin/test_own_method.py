@@ -29,7 +29,12 @@ def own(pytester, project, tmp_path):
 def test_a_method_a_meter_and_a_model_that_ships(own, pytester):
     result = own("--gnnperf-jobs=2")
     result.assert_outcomes(passed=5)
-    result.stdout.fnmatch_lines(["gnnperf: 2 trainings after recipes are missing, *"])
+    result.stdout.fnmatch_lines(
+        [
+            "gnnperf: 2 bases are missing, 2 are trained at a time",
+            "gnnperf: 2 trainings after recipes are missing, 2 are trained at a time",
+        ]
+    )
     result.stdout.no_fnmatch_line("*a training ahead failed*")
     result.stdout.fnmatch_lines(["*topk@0.5+finetune *"])
     loaded = subprocess.run(
