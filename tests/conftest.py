@@ -15,7 +15,7 @@ settings.load_profile("gnnperf")
 
 # The runs that tests start are no workers of pytest-xdist, though a test may run in one; and what
 # they print depends on no terminal that a shell or a CI describes.
-TERMINAL = ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "PY_COLORS")
+TERMINAL = ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "PY_COLORS", "CI", "BUILD_NUMBER")
 for name in list(os.environ):
     if name.startswith("PYTEST_XDIST_") or name in TERMINAL:
         del os.environ[name]
