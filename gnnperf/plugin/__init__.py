@@ -17,7 +17,7 @@ pytest_plugins = [
     # Each behind those that it imports, or pytest 8 warns.
     for name in (
         *("paths", "workbench", "cases", "selection", "ahead", "results", "tables", "rounds"),
-        *("measure", "properties", "limits", "gate", "report"),
+        *("measure", "durations", "properties", "limits", "gate", "report"),
     )
 ]
 

@@ -1,14 +1,19 @@
-"""The cases' trainings, done side by side before the first of them is measured."""
+"""The cases' trainings, done side by side before the first case of a file is measured."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gnnperf.plugin.shared import announce, case_of, count
 from gnnperf.plugin.workbench import WORKBENCH
+
+if TYPE_CHECKING:
+    from gnnperf.study.cases import Training
 
 _NO_TEST_RUNS = ("collectonly", "setuponly", "setupplan", "benchmark_skip")
 _MOST_JOBS = 1024
@@ -26,9 +31,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtestloop(session: pytest.Session) -> None:
-    """Train what the selected cases need and the cache lacks."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Have trainings done ahead; the processes that do them end with the tests."""
+    jobs = _jobs(session)
+    if jobs == 1:
+        return (yield)
+    from gnnperf.system.parallel import workers_end
+
+    session.config.pluginmanager.register(Ahead(_due(session.items), jobs))
+    with workers_end(jobs):
+        return (yield)
+
+
+def _jobs(session: pytest.Session) -> int:
+    """How many trainings go on at a time; 1: each is left to its case."""
     config = session.config
     stopped = session.testsfailed and not config.getoption("continue_on_collection_errors")
     if (
@@ -38,24 +55,60 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         # Options of plugins that may be switched off.
         or any(config.getoption(name, default=False) for name in _NO_TEST_RUNS)
     ):
-        return
-    from gnnperf.study.ahead import train_ahead
-    from gnnperf.system.parallel import WorkersDiedError, default_jobs
+        return 1
+    from gnnperf.system.parallel import default_jobs
 
-    workbench = config.stash[WORKBENCH]
-    jobs = config.getoption("gnnperf_jobs") or default_jobs(workbench.options.threads)
+    options = config.stash[WORKBENCH].options
     # One GPU serves one training at a time.
-    if jobs == 1 or workbench.options.device.type != "cpu":
-        return
-    trainings = [t for item in session.items for t in _trainings(item)]
-    with _uncaptured(config):
-        try:
-            train_ahead(workbench, trainings, jobs, lambda text: announce(config, text))
-        except WorkersDiedError as error:
-            announce(config, f"{error}; the rest is trained case by case")
+    if options.device.type != "cpu":
+        return 1
+    jobs: int = config.getoption("gnnperf_jobs") or default_jobs(options.threads)
+    return jobs
 
 
-def _trainings(item: pytest.Item) -> tuple[tuple[str, int, str], ...]:
+def _due(items: Sequence[pytest.Item]) -> dict[pytest.Item, list[Training]]:
+    """Trainings by the test before which they are done: the first of their file that has any.
+
+    But for those of the run's first case, whose result shall not wait for others'.
+    """
+    due: dict[pytest.Item, list[Training]] = {}
+    first_of: dict[Path, pytest.Item] = {}
+    for item in items:
+        if trainings := _trainings(item):
+            first = first_of.setdefault(item.path, item) if due else item
+            due.setdefault(first, []).extend(trainings)
+    return due
+
+
+class Ahead:
+    """Trains what is due before a test and the cache lacks, `jobs` processes at a time."""
+
+    def __init__(self, due: dict[pytest.Item, list[Training]], jobs: int) -> None:
+        self._due, self._jobs = due, jobs
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> None:
+        """Nothing else runs meanwhile, and nothing of it while a case is measured."""
+        trainings = self._due.pop(item, None)
+        if trainings is None:
+            return
+        from gnnperf.study.ahead import train_ahead
+        from gnnperf.system.parallel import WorkersDiedError
+
+        config = item.config
+        with _uncaptured(config):
+            try:
+                train_ahead(
+                    config.stash[WORKBENCH],
+                    trainings,
+                    self._jobs,
+                    lambda text: announce(config, text),
+                )
+            except WorkersDiedError as error:
+                announce(config, f"{error}; the rest is trained case by case")
+
+
+def _trainings(item: pytest.Item) -> tuple[Training, ...]:
     """What the case of a test needs; nothing where it has none, or will not run."""
     case = case_of(item)
     trains = case is not None and "workbench" in getattr(item, "fixturenames", ())

@@ -6,8 +6,11 @@ A case then only measures, and nothing else runs while it does.
 from __future__ import annotations
 
 import functools
+import itertools
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import cloudpickle
@@ -17,7 +20,7 @@ from gnnperf.errors import GnnperfError
 from gnnperf.recipes import METHODS, compress, own_methods, parse_recipe
 from gnnperf.study.cases import Training
 from gnnperf.study.workbench import Workbench, WorkbenchOptions
-from gnnperf.system.parallel import side_by_side, workers_end
+from gnnperf.system.parallel import side_by_side
 from gnnperf.training.checkpoints import NotCachedError, only_cached
 from gnnperf.workloads import WORKLOADS, find_workload
 
@@ -37,7 +40,8 @@ def train_ahead(
 
     One training alone is left to the case that needs it: starting processes would only delay it.
     So are trainings that fail: their reasons are announced, each once, and the case meets the same
-    error and reports it. Raises WorkersDiedError when a process died.
+    error and reports it. The processes live on for the next call until `workers_end`. Raises
+    WorkersDiedError when one died.
 
     Args:
         workbench: whose cache is filled; it learns the bases.
@@ -48,15 +52,14 @@ def train_ahead(
     wanted = list(dict.fromkeys(trainings))
     bases: list[_Training] = [(*base, None) for base in dict.fromkeys(t[:2] for t in wanted)]
     after = [training for training in wanted if parse_recipe(training[2]).trains]
-    with workers_end(jobs):
-        # A recipe waits for its base: side by side, two processes would wait for the same one.
-        for what, asked in (("bases", bases), ("trainings after recipes", after)):
-            missing = [training for training in asked if not _cached(workbench, *training)]
-            if len(missing) > 1:
-                processes = min(jobs, len(missing))
-                announce(f"{len(missing)} {what} are missing, {processes} are trained at a time")
-                for line in _told(_train(workbench.options, missing, jobs)):
-                    announce(line)
+    # A recipe waits for its base: side by side, two processes would wait for the same one.
+    for what, asked in (("bases", bases), ("trainings after recipes", after)):
+        missing = [training for training in asked if not _cached(workbench, *training)]
+        if len(missing) > 1:
+            processes = min(jobs, len(missing))
+            announce(f"{len(missing)} {what} are missing, {processes} are trained at a time")
+            for line in _told(_train(workbench.options, missing, jobs)):
+                announce(line)
 
 
 def _cached(workbench: Workbench, workload: str, seed: int, recipe: str | None) -> bool:
@@ -77,47 +80,62 @@ def _train(
     options: WorkbenchOptions, trainings: Sequence[_Training], jobs: int
 ) -> Iterator[_Failure]:
     """Fill the cache; gives what did not work, as it comes."""
-    workloads = {name: _pickled(find_workload(name)) for name, _, _ in trainings}
-    methods = {r: _pickled({} if r is None else own_methods(r)) for _, _, r in trainings}
-    tasks = []
-    for name, seed, recipe in trainings:
-        sent = {"workload": workloads[name], "recipe's method": methods[recipe]}
-        for what, content in sent.items():
-            if isinstance(content, Exception):
-                why = f"the {what} cannot be sent to another process: {_sentence(content)}"
-                yield (name, seed, recipe), why
-                break
-        else:
-            tasks.append((options, name, *sent.values(), seed, recipe))
-    # disable=None: only where stderr is a terminal.
-    with tqdm(total=len(tasks), unit="training", disable=None) as bar:
-        for failure in side_by_side(_train_one, tasks, jobs):
-            bar.update()
-            if failure is not None:
-                yield failure
+    names = dict.fromkeys(name for name, _, _ in trainings)
+    recipes = dict.fromkeys(recipe for _, _, recipe in trainings)
+    with TemporaryDirectory(prefix="gnnperf-") as folder:
+        files = (Path(folder, f"{number}.pickle") for number in itertools.count())
+        workloads = {name: _sent(find_workload(name), next(files)) for name in names}
+        methods = {r: _sent({} if r is None else own_methods(r), next(files)) for r in recipes}
+        tasks = []
+        for name, seed, recipe in trainings:
+            sent = {"workload": workloads[name], "recipe's method": methods[recipe]}
+            for what, path in sent.items():
+                if isinstance(path, Exception):
+                    why = f"the {what} cannot be sent to another process: {_sentence(path)}"
+                    yield (name, seed, recipe), why
+                    break
+            else:
+                tasks.append((options, name, *sent.values(), seed, recipe))
+        # disable=None: only where stderr is a terminal.
+        with tqdm(total=len(tasks), unit="training", disable=None) as bar:
+            for failure in side_by_side(_train_one, tasks, jobs):
+                bar.update()
+                if failure is not None:
+                    yield failure
 
 
-def _pickled(part: Any) -> bytes | Exception:
-    """For another process, which may not know what a project registered, or why it cannot go."""
+def _sent(part: Any, path: Path) -> Path | Exception:
+    """In a file for other processes, which may not know what a project registered, or why not.
+
+    A workload may hold its graphs: so they go once, and not with every task.
+    """
     try:
-        content: bytes = cloudpickle.dumps(part)
+        with path.open("wb") as file:
+            cloudpickle.dump(part, file)
     except Exception as error:  # Whatever a project's objects raise when they are pickled.
         return error
-    return content
+    return path
+
+
+@functools.cache
+def _received(path: Path) -> Any:
+    """In a process of its own: what is in the file, read once."""
+    with path.open("rb") as file:
+        return pickle.load(file)
 
 
 def _train_one(
     options: WorkbenchOptions,
     name: str,
-    workload: bytes,
-    methods: bytes,
+    workload: Path,
+    methods: Path,
     seed: int,
     recipe: str | None,
 ) -> _Failure | None:
     """In a process of its own: fill the cache."""
     try:
-        WORKLOADS[name] = pickle.loads(workload)
-        METHODS.update(pickle.loads(methods))
+        WORKLOADS[name] = _received(workload)
+        METHODS.update(_received(methods))
         trained = _workbench(options).trained(name, seed)
         if recipe is not None:
             compress(trained, recipe)

@@ -63,17 +63,23 @@ gnnperf.register_meter("answers", lambda options: [Answers()])
 """
 
 BENCH = """
+from contextlib import nullcontext
+
 import pytest
 import gnnperf
 from gnnperf.compression import RecipeError
 from gnnperf.training.checkpoints import only_cached
 
+DONE = []
+
 @pytest.mark.gnnperf_cases(
-    workloads=["mine-net"], recipes=["topk@0.50+finetune", "topk@0.25"], seeds=[0, 1]
+    workloads=["mine-net"], recipes=["topk@0.50+finetune", "topk@0.25"], seeds=[0, 1, 2]
 )
 def test_it(case, trained, measure):
-    with only_cached():
+    # The run's first trains for itself, before the others' trainings are begun.
+    with only_cached() if DONE else nullcontext():
         compressed = gnnperf.compress(trained(case.workload, case.seed), case.recipe)
+    DONE.append(case)
     record = measure(compressed, meters=("scores", "size", "answers"))
     assert record.value("covered") == 1.0
     assert record.value("answers") == record.value("twin_answers") == 42
