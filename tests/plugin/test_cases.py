@@ -9,6 +9,11 @@ from gnnperf.records import from_json
 CASE = "test_project.py::test_pruning[cora_node~synthetic-spline-global@0.5-seed0]"
 
 
+@pytest.fixture
+def _few_rounds():
+    """As many as there are without it."""
+
+
 def test_a_case_is_measured_and_shown(project):
     result = project("-v")
     result.assert_outcomes(passed=1)
