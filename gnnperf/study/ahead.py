@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import itertools
 import pickle
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +20,13 @@ from tqdm import tqdm
 from gnnperf.errors import GnnperfError
 from gnnperf.recipes import METHODS, compress, own_methods, parse_recipe
 from gnnperf.study.cases import Training
+from gnnperf.study.durations import (
+    Expected,
+    keep_durations,
+    read_durations,
+    told,
+    training_key,
+)
 from gnnperf.study.workbench import Workbench, WorkbenchOptions
 from gnnperf.system.parallel import side_by_side
 from gnnperf.training.checkpoints import NotCachedError, only_cached
@@ -57,7 +65,9 @@ def train_ahead(
         missing = [training for training in asked if not _cached(workbench, *training)]
         if len(missing) > 1:
             processes = min(jobs, len(missing))
-            announce(f"{len(missing)} {what} are missing, {processes} are trained at a time")
+            text = f"{len(missing)} {what} are missing, {processes} are trained at a time"
+            seconds = _expected_seconds(workbench.options.cache, missing)
+            announce(text if seconds is None else f"{text}, {told(seconds / processes)}")
             for line in _told(_train(workbench.options, missing, jobs)):
                 announce(line)
 
@@ -74,6 +84,14 @@ def _cached(workbench: Workbench, workload: str, seed: int, recipe: str | None) 
     except Exception:  # A project's own model raises anything; the case itself reports it.
         return True
     return True
+
+
+def _expected_seconds(cache: Path, missing: Sequence[_Training]) -> float | None:
+    """Of all, by those that were trained before; None where most are unlike any of them."""
+    keys = [training_key(*training) for training in missing]
+    seconds, unknown = Expected(read_durations(cache)).total(keys)
+    known = len(keys) - unknown
+    return None if known < unknown else seconds * len(keys) / known
 
 
 def _train(
@@ -136,9 +154,14 @@ def _train_one(
     try:
         WORKLOADS[name] = _received(workload)
         METHODS.update(_received(methods))
-        trained = _workbench(options).trained(name, seed)
+        workbench = _workbench(options)
+        started = time.perf_counter()
+        trained = workbench.trained(name, seed)
         if recipe is not None:
+            started = time.perf_counter()
             compress(trained, recipe)
+        seconds = time.perf_counter() - started
+        keep_durations(options.cache, {training_key(name, seed, recipe): seconds})
     except Exception as error:  # The case trains and meets the error again, where it is reported.
         return (name, seed, recipe), _sentence(error)
     return None
