@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -163,11 +163,13 @@ def of_nodes(sizes: tuple[int, ...] = NODES) -> Iterator[Point]:
         yield timed("measure", size, Inference(model.eval(), parts.measured))
 
 
-def table(points: list[Point]) -> str:
-    """A line for each, and the exponents."""
-    lines = [
-        f"{p.stage:>15} {p.size:>12,} {p.seconds:>10.4f} s {p.size_bytes:>14,} bytes"
-        for p in points
-    ]
-    told = [f"{stage:>15} {value:>6.2f}" for stage, value in exponents(points).items()]
-    return "\n".join([*lines, "exponents:", *told])
+def told(points: Iterable[Point]) -> list[Point]:
+    """The points, each printed as soon as it is there, and then the exponents."""
+    found = []
+    for point in points:
+        found.append(point)
+        seconds, size_bytes = f"{point.seconds:10.4f} s", f"{point.size_bytes:14,} bytes"
+        print(f"{point.stage:>15} {point.size:>12,} {seconds} {size_bytes}", flush=True)
+    for stage, value in exponents(found).items():
+        print(f"{stage:>15} exponent {value:.2f}", flush=True)
+    return found

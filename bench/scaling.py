@@ -19,13 +19,14 @@ from pathlib import Path
 
 import pytest
 
-from bench.growth import EXPONENT, exponents, of_cases, of_nodes, of_parameters, table
+from bench.growth import EXPONENT, exponents, of_cases, of_nodes, of_parameters, told
 
 pytestmark = pytest.mark.proof
 
 NODES, EDGES = 1_000_000, 25_000_000
 GIGABYTES, MINUTES = 8.0, 20.0
 ROUNDS = 8
+GROWTH = {"cases": of_cases, "parameters": of_parameters, "nodes": of_nodes}
 RECIPES = ("global@0.5", "ptq@int8", "global@0.5+deploy=lean")
 
 
@@ -116,10 +117,9 @@ def test_a_large_graph_fits():
     assert all(line["deployed_agreement"] == 1 for line in lines if "deployed_agreement" in line)
 
 
-@pytest.mark.parametrize("grow", [of_cases, of_parameters, of_nodes], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("grow", GROWTH.values(), ids=GROWTH)
 def test_no_stage_grows_faster_than_its_input(grow):
-    points = list(grow())
-    print(table(points))
+    points = told(grow())
     too_fast = {stage: e for stage, e in exponents(points).items() if e > EXPONENT}
     assert not too_fast
 
@@ -133,10 +133,12 @@ def main() -> None:
     one.add_argument("--edges", type=int, default=EDGES)
     one.add_argument("--hidden", type=int, default=128)
     one.add_argument("--epochs", type=int, default=2)
-    commands.add_parser("growth")
+    growth = commands.add_parser("growth")
+    growth.add_argument("of", nargs="*", choices=GROWTH, default=[*GROWTH])
     chosen = parser.parse_args()
     if chosen.command == "growth":
-        print(table([point for grow in (of_cases, of_parameters, of_nodes) for point in grow()]))
+        for name in chosen.of:
+            told(GROWTH[name]())
         return
     large(chosen.nodes, chosen.edges, chosen.hidden, chosen.epochs)
 

@@ -135,11 +135,15 @@ def _sent(part: Any, path: Path) -> Path | Exception:
     return path
 
 
-@functools.cache
-def _received(path: Path) -> Any:
-    """In a process of its own: what is in the file, read once."""
-    with path.open("rb") as file:
-        return pickle.load(file)
+def _received(path: Path, what: str) -> Any:
+    """In a process of its own: what is in the file, read once and held until there is another."""
+    if _HELD.get(what, (None, None))[0] != path:
+        with path.open("rb") as file:
+            _HELD[what] = path, pickle.load(file)
+    return _HELD[what][1]
+
+
+_HELD: dict[str, tuple[Path, Any]] = {}
 
 
 def _train_one(
@@ -152,8 +156,8 @@ def _train_one(
 ) -> _Failure | None:
     """In a process of its own: fill the cache."""
     try:
-        WORKLOADS[name] = _received(workload)
-        METHODS.update(_received(methods))
+        WORKLOADS[name] = _received(workload, f"workload {name}")
+        METHODS.update(_received(methods, f"method of {recipe}"))
         workbench = _workbench(options)
         started = time.perf_counter()
         trained = workbench.trained(name, seed)

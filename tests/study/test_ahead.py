@@ -31,7 +31,7 @@ def test_graphs_go_into_a_file_and_not_into_every_task(workbench, monkeypatch):
             taken.append(len(pickle.dumps(task)))
             path = task[2]
             assert path.stat().st_size > 4e6
-            read.append(ahead._received(path))
+            read.append(ahead._received(path, "workload"))
             yield None
         read.append(path)
 
