@@ -1,15 +1,21 @@
 import os
+import shutil
 from pathlib import Path
 
 import pytest
-import torch
+from hypothesis import HealthCheck, settings
 
-from gnnperf.datasets import DataOptions
-from gnnperf.study.workbench import Workbench, WorkbenchOptions
+# torch is imported where it is needed: the process that starts pytest-xdist's workers needs none.
+
+# What one example takes depends on what else the machine does.
+settings.register_profile(
+    "gnnperf", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("gnnperf")
 
 # The runs that tests start are no workers of pytest-xdist, though a test may run in one; and what
 # they print depends on no terminal that a shell or a CI describes.
-TERMINAL = ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "PY_COLORS")
+TERMINAL = ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "PY_COLORS", "CI", "BUILD_NUMBER")
 for name in list(os.environ):
     if name.startswith("PYTEST_XDIST_") or name in TERMINAL:
         del os.environ[name]
@@ -35,14 +41,31 @@ def real_data():
 
 
 @pytest.fixture(scope="session")
-def shared_cache(tmp_path_factory):
-    """One cache for all tests that only want trained models."""
+def shared_cache(tmp_path_factory, pytestconfig):
+    """One cache for all tests that only want trained models, and for all workers."""
+    if hasattr(pytestconfig, "workerinput"):
+        return tmp_path_factory.getbasetemp().parent / "cache"
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def own_cache(spline_base, shared_cache, tmp_path):
+    """A cache of a test's own, in which the spline base on Cora's stand-in is trained already."""
+    checkpoints = tmp_path / "cache" / "checkpoints"
+    checkpoints.mkdir(parents=True)
+    for path in (shared_cache / "checkpoints").glob("cora_node~synthetic-spline-seed0-*.ckpt"):
+        shutil.copy(path, checkpoints)
+    return tmp_path / "cache"
 
 
 @pytest.fixture(scope="session")
 def synthetic_bench(shared_cache):
     """A workbench on the stand-ins."""
+    import torch
+
+    from gnnperf.datasets import DataOptions
+    from gnnperf.study.workbench import Workbench, WorkbenchOptions
+
     options = DataOptions("synthetic", None, shared_cache)
     return Workbench(WorkbenchOptions(options, torch.device("cpu"), 1))
 

@@ -141,6 +141,10 @@ def _source(name: str) -> _Source | None:
     return _Source(hashlib.sha256(text).hexdigest(), imports, frozenset(_names(tree) - bound))
 
 
+_STATEMENTS = (ast.stmt, ast.excepthandler, ast.match_case)
+"""What an import can stand in: most of a file are expressions, which take time to walk."""
+
+
 def _imports(node: ast.AST, package: str) -> Iterator[_Import]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Import):
@@ -151,7 +155,9 @@ def _imports(node: ast.AST, package: str) -> Iterator[_Import]:
             module = _absolute(child, package)
             for alias in child.names:
                 yield _Import(module, alias.name, alias.asname or alias.name)
-        elif not (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)):
+        elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            continue
+        elif isinstance(child, _STATEMENTS):
             yield from _imports(child, package)
 
 

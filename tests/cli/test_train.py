@@ -3,8 +3,10 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
+import pytest
 
 from gnnperf.cli import main
 from gnnperf.cli.train import BaseReport, report_table
@@ -35,45 +37,53 @@ def test_what_a_deviation_rests_on_is_said_beside_it():
     assert (first, second) == ("* over narrow splits", "** over two")
 
 
+def small(folder, *more):
+    """`gnnperf train` on 40 proteins, on which a training takes no time."""
+    write(folder / "data", SPECS["proteins"], small_proteins(40))
+    return (
+        *("train", "proteins-gin", "--gnnperf-data-root", str(folder / "data")),
+        *("--gnnperf-data-version", "small", "--gnnperf-cache", str(folder), *more),
+    )
+
+
+def started(command, **options):
+    """A process in which side by side the first training is done, and others are on their way."""
+    process = subprocess.Popen([sys.executable, "-c", MAIN, *command], **options)
+    (folder,) = (Path(command[n + 1]) for n, o in enumerate(command) if o == "--gnnperf-cache")
+    while not list(folder.glob("checkpoints/*.ckpt")) and process.poll() is None:
+        time.sleep(0.01)
+    return process
+
+
 def test_interrupted_and_started_again(tmp_path, capsys):
     """Ctrl-C reaches the whole process group, as from a terminal."""
-    command = ["train", "cora_node-spline", "--seeds", "0..3", "--gnnperf-data", "synthetic"]
-    command += ["--gnnperf-cache", str(tmp_path)]
-    process = subprocess.Popen(
-        [sys.executable, "-c", MAIN, *command, "--jobs", "2"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    while not (done := list(tmp_path.glob("checkpoints/*.ckpt"))) and process.poll() is None:
-        time.sleep(0.02)
+    command = small(tmp_path, "--seeds", "0..199", "--jobs", "2")
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = started(command, text=True, start_new_session=True, **pipes)
     os.killpg(process.pid, signal.SIGINT)
-    out, error = process.communicate(timeout=60)
+    out, error = process.communicate(timeout=300)
     assert (process.returncode, out) == (130, "")
     assert error.strip().splitlines() == ["gnnperf: interrupted; what was finished is kept"], error
 
-    written = {path: path.stat().st_mtime_ns for path in done}
-    assert main([*command, "--jobs", "1"]) == 0
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.glob("checkpoints/*.ckpt")}
+    seeds = sorted(int(path.name.split("-seed")[1].split("-")[0]) for path in written)
+    wanted = [*seeds, 200]
+    assert main(small(tmp_path, "--seeds", ",".join(map(str, wanted)), "--jobs", "1")) == 0
     row = capsys.readouterr().out.splitlines()[2].split()
-    assert (row[0], row[-1]) == ("cora_node~synthetic-spline", "4")
-    assert len(list(tmp_path.glob("checkpoints/*.ckpt"))) == 4
-    assert written == {path: path.stat().st_mtime_ns for path in done}
+    assert (row[0], row[-1]) == ("proteins~small-gin", str(len(wanted)))
+    assert len(list(tmp_path.glob("checkpoints/*.ckpt"))) == len(wanted)
+    assert written == {path: path.stat().st_mtime_ns for path in written}
 
 
+@pytest.mark.long
 def test_nothing_outlives_a_termination(tmp_path):
-    command = ["train", "cora_node-spline", "--seeds", "0..19", "--gnnperf-data", "synthetic"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", MAIN, *command, "--gnnperf-cache", str(tmp_path), "--jobs", "2"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    while not list(tmp_path.glob("checkpoints/*.ckpt")) and process.poll() is None:
-        time.sleep(0.02)
+    """As tests/system/test_parallel_ends.py has it, here with trainings."""
+    none = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = started(small(tmp_path, "--seeds", "0..999", "--jobs", "2"), **none)
     family = psutil.Process(process.pid).children(recursive=True)
     process.terminate()
-    assert process.wait(timeout=20) == 143
-    _, alive = psutil.wait_procs(family, timeout=2)
+    assert process.wait(timeout=300) == 143
+    _, alive = psutil.wait_procs(family, timeout=300)
     assert family
     assert not alive
 

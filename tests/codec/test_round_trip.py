@@ -3,7 +3,7 @@ import warnings
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -92,7 +92,7 @@ def sharing(state: State) -> list[tuple[int, ...]]:
 
 
 @given(states(), st.sampled_from(("fast", "small")))
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 def test_any_state_comes_back(state: State, level: Level) -> None:
     decoded = decode(encode(state, level=level))
     assert first_difference(state, decoded.state) is None
@@ -111,7 +111,7 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(st.text(), JSON, max_size=4))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60)
 def test_metadata_comes_back(metadata: dict[str, object]) -> None:
     assert decode(encode({}, metadata=metadata)).metadata == metadata
 

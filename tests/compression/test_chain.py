@@ -86,14 +86,18 @@ def test_the_reason_names_the_remedy(monkeypatch, text, why):
 
 @pytest.fixture(scope="module")
 def bases(synthetic_bench):
-    """Three trained models that train on for two epochs at most."""
+    """Three trained models that train on for two epochs at most; each when first asked for."""
     names = ("cora_node-spline", "cora_node-gcn", "cora_link-ness")
     few = {"epochs": 2, "validate_every": 1}
-    trained = [synthetic_bench.trained(name, 0) for name in names]
-    return [
-        replace(b, train=replace(b.train, **few), finetune=replace(b.finetune, **few))
-        for b in trained
-    ]
+
+    class Bases(dict):
+        def __missing__(self, which):
+            base = synthetic_bench.trained(names[which], 0)
+            train, finetune = replace(base.train, **few), replace(base.finetune, **few)
+            self[which] = replace(base, train=train, finetune=finetune)
+            return self[which]
+
+    return Bases()
 
 
 CHAINS = [

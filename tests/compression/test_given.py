@@ -102,7 +102,9 @@ def test_each_way_of_compressing(compress, smaller):
     assert record.value("accuracy") == pytest.approx(
         float((other.eval()(TEST[0]).argmax(1) == TEST[0].y).double().mean())
     )
-    gnnperf.measure(compressed, meters=("memory",))
+    # It loads what is stored, which each of these has in a form of its own.
+    if compress in (narrower, by_torchs_quantization, sparse):
+        gnnperf.measure(compressed, meters=("memory",))
     assert record_decides(compressed, SIZES, MeterOptions(), {})["the compressed model"]
 
 

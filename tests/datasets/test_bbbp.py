@@ -51,9 +51,9 @@ def test_stand_in_is_decided_by_its_seed(graphs):
 
 
 def test_stand_in_is_made_in_time():
-    started = time.perf_counter()
+    started = time.process_time()
     stand_in(3)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_stand_in_is_learnable_but_not_trivial(graphs):

@@ -47,7 +47,7 @@ def layer(weight, bias=None, activation="none", operator=None):
     return Layer(torch.tensor([weight]), bias and torch.tensor(bias), activation, operator)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10**6), share=st.sampled_from([0.3, 0.8, 0.95, 1.0]))
 def test_what_is_left_computes_the_same(seed, share):
     generator = torch.Generator().manual_seed(seed)

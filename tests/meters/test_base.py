@@ -1,4 +1,5 @@
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -41,11 +42,12 @@ def spin(seconds):
         pass
 
 
-def test_calls_fill_the_window_and_the_first_never_counts():
+def test_calls_fill_the_window_and_the_first_never_counts(monkeypatch):
     calls = []
-    reading = Scripted().measure(lambda: calls.append(time.sleep(0.01)))
-    assert reading.calls == len(calls) - 1
-    assert 4 <= reading.calls <= 6
+    clock = SimpleNamespace(perf_counter=lambda: 0.012 * len(calls))
+    monkeypatch.setattr("gnnperf.meters.base.time", clock)
+    reading = Scripted().measure(lambda: calls.append(1))
+    assert reading.calls == len(calls) - 1 == 5
 
 
 def test_with_is_one_call():
@@ -107,11 +109,14 @@ def test_what_is_unavailable_has_no_ratio():
 
 def test_a_known_loop_of_cpu_time():
     meter = CpuMeter()
+    cpu, wall = time.process_time(), time.perf_counter()
     reading = meter.measure(lambda: spin(0.02))
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     assert reading.value == pytest.approx(0.02, rel=0.05)
-    assert reading.window_seconds >= 1
-    assert reading.calls == pytest.approx(reading.window_seconds / 0.02, rel=0.6)
-    assert 0.3 < meter.readings["cpu_utilisation"].value <= 1.05
+    assert 1 <= reading.window_seconds < wall
+    # With the call that warms up; other processes may take most of the core.
+    assert (reading.calls + 1) * 0.02 == pytest.approx(cpu, rel=0.05)
+    assert meter.readings["cpu_utilisation"].value == pytest.approx(cpu / wall, rel=0.2)
 
 
 def test_waiting_uses_no_cpu():

@@ -63,10 +63,27 @@ gnnperf.register_meter("answers", lambda options: [Answers()])
 """
 
 BENCH = """
+from contextlib import nullcontext
+
 import pytest
 import gnnperf
 from gnnperf.compression import RecipeError
 from gnnperf.training.checkpoints import only_cached
+
+DONE = []
+
+@pytest.mark.gnnperf_cases(
+    workloads=["mine-net"], recipes=["topk@0.50+finetune", "topk@0.25"], seeds=[0, 1, 2]
+)
+def test_it(case, trained, measure):
+    # The run's first trains for itself, before the others' trainings are begun.
+    with only_cached() if DONE else nullcontext():
+        compressed = gnnperf.compress(trained(case.workload, case.seed), case.recipe)
+    DONE.append(case)
+    record = measure(compressed, meters=("scores", "size", "answers"))
+    assert record.value("covered") == 1.0
+    assert record.value("answers") == record.value("twin_answers") == 42
+    assert record.steps[0]["coverage"]["hidden.weight"][1] == 128
 
 @pytest.mark.gnnperf_cases(workloads=["mine-net"], recipes=["topk@0.5"], seeds=[0])
 def test_shipping(case, trained):
@@ -76,17 +93,6 @@ def test_shipping(case, trained):
         file.write(repr(compressed.shipped(compressed.twin.parts.test[0]).sum().item()))
     with pytest.raises(RecipeError, match="quantizes, and then nothing can be removed"):
         gnnperf.compress(trained(case.workload, case.seed), "ptq@int8+topk@0.5")
-
-@pytest.mark.gnnperf_cases(
-    workloads=["mine-net"], recipes=["topk@0.50+finetune", "topk@0.25"], seeds=[0, 1]
-)
-def test_it(case, trained, measure):
-    with only_cached():
-        compressed = gnnperf.compress(trained(case.workload, case.seed), case.recipe)
-    record = measure(compressed, meters=("scores", "size", "answers"))
-    assert record.value("covered") == 1.0
-    assert record.value("answers") == record.value("twin_answers") == 42
-    assert record.steps[0]["coverage"]["hidden.weight"][1] == 128
 """
 
 ELSEWHERE = """

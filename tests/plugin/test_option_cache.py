@@ -18,11 +18,10 @@ def test_a_folder_that_cannot_be_written_is_refused(project, tmp_path):
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_a_damaged_checkpoint_is_trained_again_with_a_warning(project, tmp_path):
-    cache = f"--gnnperf-cache={tmp_path}"
-    project(cache)
-    (checkpoint,) = (tmp_path / "checkpoints").glob("*.ckpt")
+def test_a_damaged_checkpoint_is_trained_again_with_a_warning(project, own_cache):
+    (checkpoint,) = (own_cache / "checkpoints").glob("*.ckpt")
     checkpoint.write_bytes(b"garbage")
-    result = project(cache)
+    result = project(f"--gnnperf-cache={own_cache}")
     result.assert_outcomes(passed=1, warnings=1)
     result.stdout.fnmatch_lines(["*UserWarning: the checkpoint *.ckpt is damaged and is trained *"])
+    assert checkpoint.stat().st_size > 1000

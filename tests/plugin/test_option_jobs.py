@@ -7,7 +7,7 @@ from gnnperf.study.durations import read_durations
 from gnnperf.system.parallel import WorkersDiedError
 from gnnperf.workloads import WORKLOADS
 
-from .own_project import CONFTEST
+from .own_project import CONFTEST, SIZES
 
 AHEAD = """
 from contextlib import nullcontext
@@ -29,17 +29,35 @@ def test_it(case, trained):
 """
 
 
+FINE = """
+class Fine(Net):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(16, 2)
+
+register(Workload(OwnDataset("fine", graphs), "net", NodeClassification(held_out=100),
+    lambda data: Fine(), TrainSettings(epochs=5, learning_rate=0.05)))
+"""
+
+
 @pytest.fixture(autouse=True)
 def _registry():
     yield
-    WORKLOADS.pop("mine-net", None)
+    for name in ("mine-net", "fine-net"):
+        WORKLOADS.pop(name, None)
 
 
 @pytest.fixture
 def ahead(pytester, project, tmp_path):
     """A project whose tests pass only if all is trained before them."""
-    pytester.makepyfile(test_ahead=AHEAD.format(workloads=["cora_node-spline"]))
-    return lambda *options: project("test_ahead.py", f"--gnnperf-cache={tmp_path}", *options)
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(test_ahead=AHEAD.format(workloads=["mine-net"]))
+
+    def run(*options):
+        WORKLOADS.pop("mine-net", None)
+        return project("test_ahead.py", f"--gnnperf-cache={tmp_path}", *options)
+
+    return run
 
 
 @pytest.fixture
@@ -55,7 +73,9 @@ def in_turn(monkeypatch):
     return done
 
 
+@pytest.mark.long
 def test_bases_and_trainings_after_recipes_are_done_in_processes(pytester, project, tmp_path):
+    """As test_own_method.py has it, and with a workload that comes with gnnperf."""
     pytester.makeconftest(CONFTEST)
     names = ["cora_node-spline", "mine-net"]
     pytester.makepyfile(test_ahead=AHEAD.format(workloads=names))
@@ -91,7 +111,7 @@ def test_what_is_cached_is_not_done_again(ahead, in_turn, tmp_path):
     assert sum(key[0].startswith("training") for key in read_durations(tmp_path)) == 2
     result = ahead("--gnnperf-jobs=2")
     result.assert_outcomes(passed=4)
-    result.stdout.no_fnmatch_line("*at a time")
+    result.stdout.no_fnmatch_line("*at a time*")
     assert in_turn == [2]
 
 
@@ -112,13 +132,13 @@ def test_nothing_is_trained_ahead(ahead, in_turn, options):
 def test_an_error_is_reported_by_the_case_that_needs_the_training(
     pytester, project, tmp_path, in_turn
 ):
-    pytester.makeconftest(CONFTEST.replace("nn.Linear(16, 2)", "nn.Linear(17, 2)"))
+    pytester.makeconftest(CONFTEST.replace("nn.Linear(16, 2)", "nn.Linear(17, 2)") + FINE)
     pytester.makepyfile(
         test_ahead="""
         import pytest
 
         @pytest.mark.gnnperf_cases(
-            workloads=["mine-net", "cora_node-spline"], recipes=["layer@0"], seeds=[0, 1, 2]
+            workloads=["mine-net", "fine-net"], recipes=["layer@0"], seeds=[0, 1, 2]
         )
         def test_it(case, trained):
             trained(case.workload, case.seed)
@@ -159,13 +179,16 @@ def test_a_workload_that_cannot_be_pickled_says_so(pytester, project, tmp_path, 
     )
 
 
-def test_processes_that_die_leave_the_work_to_the_cases(project, monkeypatch):
+def test_processes_that_die_leave_the_work_to_the_cases(pytester, project, tmp_path, monkeypatch):
     def side_by_side(work, tasks, jobs):
         raise WorkersDiedError("a process died")
         yield
 
     monkeypatch.setattr(study, "side_by_side", side_by_side)
-    result = project("--gnnperf-jobs=2", "--gnnperf-seeds=5,6,7")
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(test_sizes=SIZES)
+    options = ("--gnnperf-jobs=2", "--gnnperf-seeds=5,6,7")
+    result = project("test_sizes.py", f"--gnnperf-cache={tmp_path}", *options)
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(["gnnperf: a process died; the rest is trained case by case"])
 

@@ -22,9 +22,9 @@ def test_it(case, trained, measure):
 
 
 @pytest.fixture
-def study(project, tmp_path):
+def study(project, own_cache):
     """A project with a store of its own."""
-    return lambda *options: project(f"--gnnperf-cache={tmp_path}", *options)
+    return lambda *options: project(f"--gnnperf-cache={own_cache}", *options)
 
 
 def benchmarks(pytester, name):
@@ -83,9 +83,9 @@ def test_after_a_change_it_is_measured_again_and_the_reason_is_said(study, monke
     result.stdout.no_fnmatch_line("*before, *")
 
 
-def test_a_damaged_result_is_measured_again_with_a_warning(study, tmp_path):
+def test_a_damaged_result_is_measured_again_with_a_warning(study, own_cache):
     study()
-    (path,) = (tmp_path / "results").glob("*/*.result")
+    (path,) = (own_cache / "results").glob("*/*.result")
     path.write_bytes(path.read_bytes()[:-9])
     result = study("--gnnperf-resume")
     result.assert_outcomes(passed=1, warnings=1)
@@ -113,6 +113,6 @@ def test_other_meters_are_another_case(study, pytester):
     result.stdout.no_fnmatch_line("*not resumed*")
 
 
-def test_switched_off_benchmarks_neither_store_nor_resume(study, tmp_path):
+def test_switched_off_benchmarks_neither_store_nor_resume(study, own_cache):
     study("--benchmark-disable", "--gnnperf-resume").assert_outcomes(passed=1)
-    assert not (tmp_path / "results").exists()
+    assert not (own_cache / "results").exists()

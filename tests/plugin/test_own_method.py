@@ -28,8 +28,13 @@ def own(pytester, project, tmp_path):
 
 def test_a_method_a_meter_and_a_model_that_ships(own, pytester):
     result = own("--gnnperf-jobs=2")
-    result.assert_outcomes(passed=5)
-    result.stdout.fnmatch_lines(["gnnperf: 2 trainings after recipes are missing, *"])
+    result.assert_outcomes(passed=7)
+    result.stdout.fnmatch_lines(
+        [
+            "gnnperf: 2 bases are missing, 2 are trained at a time*",
+            "gnnperf: 2 trainings after recipes are missing, 2 are trained at a time*",
+        ]
+    )
     result.stdout.no_fnmatch_line("*a training ahead failed*")
     result.stdout.fnmatch_lines(["*topk@0.5+finetune *"])
     loaded = subprocess.run(
@@ -40,7 +45,7 @@ def test_a_method_a_meter_and_a_model_that_ships(own, pytester):
 
 @pytest.mark.parametrize(
     ("recipes", "found"),
-    [("topk@0.250", 2), ("topk@*", 5), ("*+finetune", 2)],
+    [("topk@0.250", 3), ("topk@*", 7), ("*+finetune", 3)],
 )
 def test_its_cases_are_chosen_by_name(own, recipes, found):
     result = own("--collect-only", "-q", f"--gnnperf-recipes={recipes}")

@@ -7,11 +7,14 @@ from torch import nn
 from gnnperf.compression import RecipeError
 from gnnperf.deploy import Deployed, DeployError, Deployment, Promise
 from gnnperf.deploy.registry import DEPLOYMENTS
-from gnnperf.meters.latency import Pair
+from gnnperf.models.gnnnet import GNNNet
 from gnnperf.recipes import compress
 from gnnperf.records import from_json, to_json
 from gnnperf.study.deployed import deploy_as, single_graphs
 from gnnperf.study.measure import measure
+from gnnperf.training import seeded
+
+from ..compression.bases import FEATURES, batch
 
 
 def briefly(pair):
@@ -99,7 +102,7 @@ def test_compiling_while_timed_is_an_error(case, monkeypatch):
     monkeypatch.setitem(DEPLOYMENTS, "late", deployment)
     late = deploy_as(compress(case.twin, "global@0.5"), "late")
     with pytest.raises(DeployError, match="deploy=late compiled while it was timed"):
-        measure(late, Pair.run, meters=["latency"])
+        measure(late, briefly, meters=["latency"])
 
 
 @pytest.mark.parametrize("recipe", ["dense+deploy=lean", "global@0.9+deploy=lean"])
@@ -128,9 +131,10 @@ def test_an_unknown_deployment_is_refused(case):
         deploy_as(case, "lan")
 
 
-def test_graphs_one_at_a_time(synthetic_bench):
-    trained = synthetic_bench.trained("bbbp-gnnnet", 0)
-    batches, model = trained.parts.test, trained.model
+def test_graphs_one_at_a_time():
+    batches = [batch(0, count=3), batch(1)]
+    with seeded(0):
+        model = GNNNet(FEATURES, 2, hidden=8).eval()
     singles = single_graphs(batches, 5)
     assert len(singles) == 5
     assert all(single.num_graphs == 1 for single in singles)

@@ -146,14 +146,18 @@ def test_a_cache_that_cannot_be_written_is_refused(tmp_path):
         bench(tmp_path / "file" / "cache")
 
 
-def test_mean_accuracy_on_cora(real_data, shared_cache):
-    """At least 0.885 over seeds 0..9, as an honest run of this protocol reaches (real data)."""
+@pytest.mark.parametrize(
+    ("seeds", "least"), [(3, 0.88), pytest.param(10, 0.885, marks=pytest.mark.long)]
+)
+def test_mean_accuracy_on_cora(real_data, shared_cache, seeds, least):
+    """As an honest run of this protocol reaches (real data)."""
     options = DataOptions("real", real_data, shared_cache)
     workbench = Workbench(WorkbenchOptions(options, torch.device("cpu"), 1))
     scores = [
-        workbench.trained("cora_node-spline", seed).test_scores()["accuracy"] for seed in range(10)
+        workbench.trained("cora_node-spline", seed).test_scores()["accuracy"]
+        for seed in range(seeds)
     ]
-    assert sum(scores) / len(scores) >= 0.885
+    assert sum(scores) / len(scores) >= least
 
 
 @pytest.mark.parametrize("name", ["gpu", "mps", "cuda:x", ""])

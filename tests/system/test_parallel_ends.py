@@ -21,10 +21,27 @@ def run(options=None):
 """
 COMMAND = """
 import sys
-from gnnperf.cli import commands, main
-commands._list = run
-sys.exit(main(["list"]))
+from types import SimpleNamespace
+from gnnperf.cli import main
+# In place of all commands, whose imports take seconds.
+sys.modules["gnnperf.cli.commands"] = SimpleNamespace(run=run)
+sys.exit(main([]))
 """
+
+
+def slowness():
+    """How many times as long as alone a process takes now, as others want the cores too."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    while time.process_time() < cpu + 0.05:
+        pass
+    seconds = time.process_time() - cpu
+    load = os.getloadavg()[0] / (os.cpu_count() or 1)
+    return max(1.0, load, (time.perf_counter() - wall) / seconds)
+
+
+def lives(process):
+    """Where nobody asks for them, the dead stay listed."""
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 @pytest.mark.parametrize(
@@ -43,14 +60,15 @@ def test_workers_and_trackers_end_within_two_seconds(script, number, status):
     assert process.stdout.readline() == b"one is done\n"
     others = psutil.Process(process.pid).children(recursive=True)
     assert len(others) >= 2
+    slower = slowness()
+    begin = time.monotonic()
     os.kill(process.pid, number)
-    # Two seconds, and as much longer as others want the cores as well.
-    end = time.monotonic() + 2 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-    assert process.wait(timeout=20) == status
-    _, alive = psutil.wait_procs(others, timeout=max(0.0, end - time.monotonic()))
+    assert process.wait(timeout=60) == status
+    while (left := [other for other in others if lives(other)]) and time.monotonic() < begin + 60:
+        time.sleep(0.01)
+    seconds = time.monotonic() - begin
     process.stdout.close()
-    # Where nobody asks for them, the dead stay listed.
-    left = [other for other in alive if other.status() != psutil.STATUS_ZOMBIE]
     for other in left:
         other.kill()
-    assert not left
+    # As much longer as others want the cores as well.
+    assert seconds < 2 * max(slower, slowness())

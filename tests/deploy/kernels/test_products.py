@@ -13,7 +13,7 @@ from gnnperf.deploy.kernels import Epilogue, Grid8, Matrix, SparseWeight, loadin
 from gnnperf.ops import SparseMatrix
 
 DTYPES = [torch.float32, torch.bfloat16, torch.uint8]
-QUICK = settings(max_examples=15, deadline=None)
+QUICK = settings(max_examples=15)
 NAN = float("nan")
 
 needs_numba = pytest.mark.skipif(

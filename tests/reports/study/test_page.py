@@ -222,7 +222,7 @@ def test_in_a_browser(html, tmp_path, width, dark):
         ],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert "CONSOLE" not in done.stderr
     found = json.loads(re.search(r"\{.*\}", done.stdout, re.DOTALL)[0].replace("&quot;", '"'))

@@ -201,7 +201,7 @@ def _scores(options):
     with seeded(0):
         model = workload.model(dataset)
     parts = prepared(model, workload.task.split(dataset.graphs, 0))
-    settings = replace(workload.train, epochs=200)
+    settings = replace(workload.train, epochs=100)
     fit(model, workload.task, parts, settings, seed=0)
     return evaluate(model, workload.task, parts.test)
 
