@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from gnnperf.errors import GnnperfError
 from gnnperf.plugin.shared import announce, case_of, count
 from gnnperf.plugin.workbench import WORKBENCH
 
@@ -24,6 +25,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="missing models are trained ahead, N processes at a time (default: as many as cores; "
         "1: each by the case that needs it)",
     )
+    group.addoption(
+        "--gnnperf-cluster",
+        metavar="ADDRESS",
+        help="train them on a Dask cluster, tcp://host:8786, or in processes of its own here, "
+        "local:4; no disk need be shared",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse an address that can be none."""
+    address = config.getoption("gnnperf_cluster")
+    if address is None:
+        return
+    from gnnperf.system.cluster import ClusterError, check_address
+
+    try:
+        check_address(address)
+    except ClusterError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -39,19 +59,25 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         or any(config.getoption(name, default=False) for name in _NO_TEST_RUNS)
     ):
         return
-    from gnnperf.study.ahead import train_ahead
-    from gnnperf.system.parallel import WorkersDiedError, default_jobs
+    from gnnperf.study.ahead import gpus_to_share, train_ahead
+    from gnnperf.system.cluster import UnreachableError
+    from gnnperf.system.parallel import default_jobs
 
     workbench = config.stash[WORKBENCH]
-    jobs = config.getoption("gnnperf_jobs") or default_jobs(workbench.options.threads)
-    # One GPU serves one training at a time.
-    if jobs == 1 or workbench.options.device.type != "cpu":
+    options, cluster = workbench.options, config.getoption("gnnperf_cluster")
+    jobs = config.getoption("gnnperf_jobs") or default_jobs(options.threads)
+    if options.device.type != "cpu":
+        # A GPU serves one training at a time.
+        jobs = max(1, min(jobs, gpus_to_share(options.device)))
+    if jobs == 1 and cluster is None:
         return
     trainings = [t for item in session.items for t in _trainings(item)]
     with _uncaptured(config):
         try:
-            train_ahead(workbench, trainings, jobs, lambda text: announce(config, text))
-        except WorkersDiedError as error:
+            train_ahead(workbench, trainings, jobs, lambda text: announce(config, text), cluster)
+        except UnreachableError as error:
+            raise pytest.UsageError(str(error)) from error
+        except GnnperfError as error:
             announce(config, f"{error}; the rest is trained case by case")
 
 
