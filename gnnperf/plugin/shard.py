@@ -3,45 +3,40 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pytest
 
 from gnnperf.plugin.shared import case_of, shown
-from gnnperf.study.shards import MOST_SHARDS, Group, Shard, dealt, digest_of, parse_shard
+from gnnperf.study.shards import MOST_SHARDS, Group, Shard, Share, dealt, digest_of, parse_shard
 
-_SHARE = pytest.StashKey["Share"]()
+_SHARE = pytest.StashKey["OwnShare"]()
 
 
 @dataclass(frozen=True)
-class Share:
+class OwnShare:
     """What became of the tests that were chosen.
 
     Attributes:
-        shard: this one.
-        positions: of its tests among all, by id.
-        others: ids of those that other shards run.
-        sizes: how many tests each shard has.
+        share: this run's.
+        others: ids of the tests that other shards run.
     """
 
-    shard: Shard
-    positions: dict[str, int]
+    share: Share
     others: frozenset[str]
-    sizes: tuple[int, ...]
+
+    @property
+    def shard(self) -> Shard:
+        """Which one it is."""
+        return Shard(self.share.number, self.share.of)
 
     def described(self) -> dict[str, Any]:
         """As plain data, for `gnnperf gather`."""
-        return {
-            "number": self.shard.number,
-            "of": self.shard.of,
-            "positions": self.positions,
-            "sizes": list(self.sizes),
-            "whole": digest_of([*self.positions, *self.others]),
-        }
+        return asdict(self.share)
 
 
-def share_of(config: pytest.Config) -> Share | None:
+def share_of(config: pytest.Config) -> OwnShare | None:
     """The run's, once its tests are collected; None where it runs all of them."""
     return config.stash.get(_SHARE, None)
 
@@ -82,29 +77,30 @@ def pytest_collection_modifyitems(
     shard = parse_shard(text)
     groups = {item: _group(item) for item in items}
     share = dealt(groups.values(), shard.of)
-    sizes = Counter(share[group] for group in groups.values())
-    own = [item for item in items if share[groups[item]] == shard.number]
-    others = [item for item in items if share[groups[item]] != shard.number]
-    config.stash[_SHARE] = Share(
-        shard,
-        {
-            item.nodeid: position
-            for position, item in enumerate(items)
-            if share[groups[item]] == shard.number
-        },
+    number = {item: share[group] for item, group in groups.items()}
+    cases = Counter(number[item] for item in items if case_of(item) is not None)
+    own = {i.nodeid: at for at, i in enumerate(items) if number[i] == shard.number}
+    others = [item for item in items if number[item] != shard.number]
+    config.stash[_SHARE] = OwnShare(
+        Share(
+            shard.number,
+            shard.of,
+            positions=own,
+            sizes=tuple(cases[n] for n in range(1, shard.of + 1)),
+            whole=digest_of([item.nodeid for item in items]),
+        ),
         frozenset(item.nodeid for item in others),
-        tuple(sizes[number] for number in range(1, shard.of + 1)),
     )
     config.hook.pytest_deselected(items=others)
-    items[:] = own
+    items[:] = [item for item in items if number[item] == shard.number]
 
 
 def _group(item: pytest.Item) -> Group:
     case = case_of(item)
     if case is None:
         return ("", item.nodeid.partition("::")[0])
-    seed = case.seed if hasattr(case, "seed") else case.seeds[0]
-    return (case.workload, str(seed))
+    seeds: tuple[int, ...] = getattr(case, "seeds", None) or (getattr(case, "seed", 0),)
+    return (case.workload, str(seeds[0]))
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
@@ -112,7 +108,8 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     share = share_of(config)
     if share is None:
         return []
-    own, whole = len(share.positions), sum(share.sizes)
+    own = len(share.share.positions)
+    whole = own + len(share.others)
     return [f"gnnperf: shard {share.shard}, {own} of {whole} tests"]
 
 
@@ -127,6 +124,6 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A share without tests, of a whole that has some, has passed."""
     share = share_of(session.config)
-    empty = share is not None and not share.positions and any(share.sizes)
+    empty = share is not None and not share.share.positions and share.others
     if empty and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
         session.exitstatus = pytest.ExitCode.OK

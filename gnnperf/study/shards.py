@@ -30,6 +30,24 @@ class Shard:
         return zlib.crc32(test.encode()) % self.of == self.number - 1
 
 
+@dataclass(frozen=True)
+class Share:
+    """What a shard has of the whole.
+
+    Attributes:
+        number, of: the shard.
+        positions: of its tests among all, by id.
+        sizes: how many tests with a case each shard has.
+        whole: stands for all tests, whatever their order.
+    """
+
+    number: int
+    of: int
+    positions: dict[str, int]
+    sizes: tuple[int, ...]
+    whole: str
+
+
 def parse_shard(text: str) -> Shard:
     """`2/8`; raises ValueError for what is none."""
     found = re.fullmatch(r"(\d{1,5})/(\d{1,5})", text, re.ASCII)
