@@ -1,5 +1,7 @@
 """Which layers does global pruning thin out, and which can bear it? (paper, 3.2.1, Figure 2)."""
 
+from dataclasses import replace
+
 import pytest
 
 from gnnperf.compression import prunable
@@ -42,27 +44,44 @@ def test_sparsity_of_layers(case, trained, closing_row):
     assert sum(zeros.values()) == pytest.approx(sparsity * total, abs=0.01 * total)
 
 
-@pytest.mark.gnnperf_cases(workloads=workloads, recipes=["layer@0"], seeds=first_seed)
-def test_sensitivity_of_layers(case, trained, preset, closing_row):
+def seeds(preset):
+    """The claim takes a verdict from several; elsewhere one shows as much."""
+    return preset.select(paper=preset.seeds, default=first_seed(preset))
+
+
+@pytest.mark.gnnperf_cases(workloads=workloads, recipes=["layer@0"], seeds=seeds)
+def test_sensitivity_of_layers(case, trained, preset, measure, closing_row):
     base = trained(case.workload, case.seed)
     metric = base.task.metric
-    dense = base.test_scores()[metric]
-    for name, weight in prunable(base.model).items():
-        drops = {
-            sparsity: score_readings(alone(base, name, sparsity))[f"{metric}_drop"].value
+    drops = {
+        name: {
+            sparsity: score_readings(alone(base, name, sparsity))[f"{metric}_drop"]
             for sparsity in preset.sparsities
         }
+        for name in prunable(base.model)
+    }
+    readings = {
+        f"sensitivity {name}@{sparsity:g}": replace(drop, source=f"{drop.source}, {name} pruned")
+        for name, of_layer in drops.items()
+        for sparsity, drop in of_layer.items()
+    }
+    compressed = compress(base, case.recipe)
+    compressed = replace(compressed, readings={**compressed.readings, **readings})
+    record = measure(compressed, ("scores",))
+
+    dense = record.value(f"twin_{metric}")
+    for name, of_layer in drops.items():
         closing_row(
             f"{metric} with one layer alone pruned, {base.workload} (dense: {dense:.3f})",
             layer=name,
-            weights=weight.numel(),
-            **{f"{sparsity:g}": f"{dense - drop:.3f}" for sparsity, drop in drops.items()},
+            weights=base.model.get_parameter(name).numel(),
+            **{f"{sparsity:g}": f"{dense - d.value:.3f}" for sparsity, d in of_layer.items()},
         )
-        for sparsity, drop in drops.items():
+        for sparsity, drop in of_layer.items():
             if sparsity == 0:
-                assert drop == 0
+                assert drop.value == 0
             if sparsity <= 0.5:
-                assert drop <= HALF_OF_ONE_LAYER_DROP_AT_MOST, (name, sparsity)
+                assert drop.value <= HALF_OF_ONE_LAYER_DROP_AT_MOST, (name, sparsity)
 
 
 def alone(base, layer, sparsity):

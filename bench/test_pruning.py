@@ -35,6 +35,7 @@ DROP_AT_MOST = {
         "layer+finetune": {0.5: 0.06, 0.8: 0.12, 0.9: 0.15},
     },
 }
+SLOW = "proteins-hgpsl"
 # The rule: from this sparsity on, the stored file is at least so many times smaller.
 SIZE_RATIO_AT_LEAST = {0.0: 1.0, 0.5: 1.83, 0.8: 4.0, 0.9: 6.8}
 
@@ -48,7 +49,13 @@ def grid(preset):
     ]
 
 
-@pytest.mark.gnnperf_cases(workloads=PRUNING_WORKLOADS, recipes=grid)
+def grid_of_slow(preset):
+    """Its cases would take longer than all others of smoke together."""
+    return preset.select(smoke=["global@0.5"], default=grid(preset))
+
+
+@pytest.mark.gnnperf_cases(workloads=[w for w in PRUNING_WORKLOADS if w != SLOW], recipes=grid)
+@pytest.mark.gnnperf_cases(workloads=[SLOW], recipes=grid_of_slow)
 def test_pruning(case, trained, measure):
     record = measure(compress(trained(case.workload, case.seed), case.recipe))
 

@@ -29,7 +29,7 @@ from gnnperf.gates.baselines import (
 )
 from gnnperf.gates.calibration import (
     FOUND,
-    calibrate,
+    calibrate_readings,
     detectable_effect,
     false_alarm_rate,
     limit_fraction,
@@ -237,8 +237,9 @@ def _calibrated(test: str, records: Sequence[Record], old: CaseBaseline | None) 
         if metric.everywhere and old.exact.get(name) != reading.value:
             raise BaselineError(f"{test}: {name} is not what was accepted; --gnnperf-accept it")
         if metric.kind == "paired" and reading.status == "measured":
-            values = [r.readings[name].value for r in records if name in r.readings]
-            paired[name] = calibrate([value for value in values if value is not None])
+            paired[name] = calibrate_readings(
+                r.readings[name] for r in records if name in r.readings
+            )
     new = replace(machine, paired=paired, provenance=provenance(records[0]))
     return replace(old, machines={**old.machines, here: new})
 

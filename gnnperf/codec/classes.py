@@ -19,6 +19,8 @@ CLASS_BITS = 1_500
 # Less than this share of the raw bits is no gain worth the search.
 LEAST_GAIN = 0.002
 LEAST_VALUES_A_LINE = 8
+# So many kinds of lines that a sample likes are judged by all values.
+FINALISTS = 2
 
 
 @dataclass(frozen=True)
@@ -36,28 +38,41 @@ def find_partition(
 ) -> Partition | None:
     """The best partition of the lines, None if none saves anything.
 
-    It is judged by every `stride`-th value: by the order-0 estimate of their top bytes.
+    It is judged by the order-0 estimate of the values' top bytes. Every `stride`-th value chooses
+    the kind of lines, and then all of them the classes: few values a line say little of it.
     """
-    sample = lanes[::stride]
     width_bits = 8 * values.lane.width_bytes
-    # Without the sign, so that a magnitude's leading eight bits are on top.
     one = lanes.dtype.type
-    top = np.right_shift(np.left_shift(sample, one(1)), one(width_bits - 8)).astype(np.int64)
-    if values.positions is None:
-        positions: Positions = np.arange(0, values.lanes, stride)
-    else:
-        positions = values.positions[::stride]
-    best: Partition | None = None
+    found: list[Partition] = []
     for head in heads:
-        if head.count < 2 or LEAST_VALUES_A_LINE * head.count > len(sample):
+        places = _sampled(len(lanes), values, head, stride)
+        sample = lanes[places]
+        if head.count < 2 or not len(sample):
             continue
+        # Without the sign, so that a magnitude's leading eight bits are on top.
+        top = np.right_shift(np.left_shift(sample, one(1)), one(width_bits - 8)).astype(np.int64)
+        positions = places if values.positions is None else values.positions[places]
         numbers = head.numbers(values.lanes, values.first, positions)
-        found = _best_classes(top, numbers, head, stride)
-        if found and (best is None or found.saved_bits > best.saved_bits):
-            best = found
-    if best is None or best.saved_bits < LEAST_GAIN * len(lanes) * width_bits:
-        return None
-    return best
+        partition = _best_classes(top, numbers, head, stride)
+        if partition and partition.saved_bits >= LEAST_GAIN * len(lanes) * width_bits:
+            found.append(partition)
+    found.sort(key=lambda partition: partition.saved_bits, reverse=True)
+    if stride > 1 and found:
+        return find_partition(lanes, values, [partition.head for partition in found[:FINALISTS]])
+    return found[0] if found else None
+
+
+def _sampled(count: int, values: Values, head: Head, stride: int) -> Positions:
+    """Every `stride`-th value, or every `stride`-th line whole where that leaves a line too few.
+
+    None at all if a line has too few even so.
+    """
+    if LEAST_VALUES_A_LINE * head.count <= count // stride:
+        return np.arange(0, count, stride)
+    if head.run < LEAST_VALUES_A_LINE or values.positions is not None:
+        return np.arange(0)
+    starts = np.arange(-values.first % head.run, count - head.run + 1, stride * head.run)
+    return np.add.outer(starts, np.arange(head.run)).reshape(-1)
 
 
 def _best_classes(

@@ -37,7 +37,7 @@ class Effort:
 
 FAST = Effort(8, 10, 1, 1, 1 << 13, 8, margin=0.0, class_sample=1 << 13, gaps_below=0.35)
 STRONG = Effort(12, 12, 3, 19, 1 << 17, 16, margin=1.005, class_sample=1 << 16, gaps_below=1.0)
-LARGE = Effort(8, 12, 3, 3, 1 << 13, 8, margin=0.0, class_sample=1 << 14, gaps_below=0.35)
+LARGE = Effort(8, 12, 3, 3, 1 << 13, 8, margin=0.0, class_sample=1 << 13, gaps_below=0.35)
 SMALL = Effort(
     12, 12, 3, 19, 1 << 62, 1, 0.0, class_sample=1 << 62, gaps_below=1.0, is_thorough=True
 )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -131,6 +133,32 @@ class Dataset:
         """The name under which results are kept; see `dataset_key`."""
         return dataset_key(self.name, self.source, self.version)
 
+    @cached_property
+    def sizes(self) -> Mapping[str, str]:
+        """Numbers of graphs, nodes, edges, features and labels, over all graphs.
+
+        A pair of nodes is one edge, whatever directions and copies of it are stored. What a dataset
+        does not number is left out: features of several node types, labels that are no classes.
+        """
+        found = {"graphs": len(self.graphs)}
+        with suppress(AttributeError, TypeError, ValueError):  # Whatever PyG cannot infer.
+            found["nodes"] = sum(int(graph.num_nodes or 0) for graph in self.graphs)
+        edges: list[Any] = [
+            graph.edge_index if "edge_index" in graph else None for graph in self.graphs
+        ]
+        if all(isinstance(index, Tensor) for index in edges):
+            found["edges"] = sum(map(_pairs, edges))
+        with suppress(DataError):
+            found["features"] = self.features
+        with suppress(DataError):
+            found["labels"] = self.classes
+        return {name: str(count) for name, count in found.items()}
+
+
+def _pairs(edge_index: Tensor) -> int:
+    """How many pairs of nodes are joined."""
+    return int(torch.unique(edge_index.sort(dim=0).values, dim=1).shape[1])
+
 
 def dataset_key(name: str, source: Source, version: str | None = None) -> str:
     """`cora_node` for published data, `cora_node~synthetic` or `cora_node~VERSION` for other."""
@@ -149,7 +177,7 @@ def fingerprint(graphs: Sequence[Data]) -> str:
             digest.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
             # As bytes: numpy knows no bfloat16.
             flat = value.detach().cpu().contiguous().view(-1)
-            digest.update(flat.view(torch.uint8).numpy().tobytes())
+            digest.update(flat.view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

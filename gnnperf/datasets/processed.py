@@ -11,7 +11,7 @@ import torch
 from torch_geometric.data import Data
 
 from gnnperf.datasets.checks import graph_complaint
-from gnnperf.system.store import DamagedFileError, read_checked, write_checked
+from gnnperf.system.store import DamagedFileError, open_checked, write_checked
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,12 @@ def keep(path: Path, reading: Reading) -> None:
 
 def kept(path: Path) -> Reading:
     """What `keep` wrote, read without executing anything; raises DamagedFileError, or OSError."""
-    content = read_checked(path)
-    try:
-        return _reading(torch.load(io.BytesIO(content), weights_only=True))
-    except Exception as error:  # torch raises whatever its reader stumbles over.
-        raise DamagedFileError(f"the file {path} holds no graphs ({error}); delete it") from error
+    with open_checked(path) as content:
+        try:
+            return _reading(torch.load(content, weights_only=True))
+        except Exception as error:  # torch raises whatever its reader stumbled over.
+            sentence = f"the file {path} holds no graphs ({error}); delete it"
+            raise DamagedFileError(sentence) from error
 
 
 def _reading(content: Any) -> Reading:

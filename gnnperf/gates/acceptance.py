@@ -13,7 +13,7 @@ from gnnperf.gates.baselines import (
     OnMachine,
     Paired,
 )
-from gnnperf.gates.calibration import calibrate, limit_fraction
+from gnnperf.gates.calibration import calibrate_readings, limit_fraction, over_rounds
 from gnnperf.gates.metrics import METRICS, Metric, data_fingerprint, gated, machine_class
 from gnnperf.records import Record
 
@@ -33,7 +33,7 @@ def settled_ratios(record: Record, old: CaseBaseline | None) -> dict[str, Paired
     for metric, name, reading in gated(record):
         paired = machine.paired.get(name) if machine else None
         if metric.kind == "paired" and paired and reading.value is not None:
-            limit = 1 + limit_fraction(paired, metric.tolerance)
+            limit = 1 + limit_fraction(over_rounds(paired, reading.calls), metric.tolerance)
             if 1 / limit <= reading.value / paired.median <= limit:
                 kept[name] = paired
     return kept
@@ -82,7 +82,9 @@ def accepted(
                 raise BaselineError(
                     f"{test}: {name} was measured in {len(whole)} of {LEAST_PROCESSES} processes"
                 )
-            paired[name] = calibrate(whole)
+            paired[name] = calibrate_readings(
+                r.readings[name] for r in records if name in r.readings
+            )
     return _merged(record, old, preset, exact, OnMachine(on_machine, scores, paired, {}))
 
 

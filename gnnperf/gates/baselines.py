@@ -22,6 +22,8 @@ SCHEMA_VERSION = 2
 LEAST_PROCESSES = 5
 """A ratio is kept as the median over at least so many processes."""
 _MOST_PROCESSES = 1_000_000
+ENOUGH_ROUNDS = 30
+"""From so many rounds on, more of them change little in what a process gives."""
 HIGHEST_SPREAD = 0.5
 """What scatters by more from process to process has no median to speak of, and no gate."""
 
@@ -38,11 +40,13 @@ class Paired:
         median: of the ratio.
         spread: standard deviation of its logarithm from process to process.
         processes: how many there were.
+        rounds: the fewest that one of them took, where they were not enough.
     """
 
     median: float
     spread: float
     processes: int
+    rounds: int = ENOUGH_ROUNDS
 
     def __post_init__(self) -> None:
         if self.median <= 0:
@@ -54,6 +58,8 @@ class Paired:
             )
         if not LEAST_PROCESSES <= self.processes <= _MOST_PROCESSES:
             raise ValueError(f"{self.processes} processes are not {LEAST_PROCESSES} at least")
+        if not 1 <= self.rounds <= ENOUGH_ROUNDS:
+            raise ValueError(f"{self.rounds} rounds are not 1 to {ENOUGH_ROUNDS}")
 
 
 @dataclass(frozen=True)
@@ -248,9 +254,19 @@ def _plain(case: CaseBaseline) -> dict[str, Any]:
         "data": content["data"],
         "exact": _sorted(content["exact"]),
         "machines": {
-            name: {group: _sorted(values) for group, values in machine.items()}
+            name: {group: _sorted(_short(values)) for group, values in machine.items()}
             for name, machine in sorted(content["machines"].items())
         },
+    }
+
+
+def _short(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Without rounds that were enough."""
+    return {
+        name: {k: v for k, v in value.items() if (k, v) != ("rounds", ENOUGH_ROUNDS)}
+        if isinstance(value, dict)
+        else value
+        for name, value in values.items()
     }
 
 

@@ -4,6 +4,9 @@ A new process's log ratio is taken to scatter around the baseline's median as th
 processes did: normal, of unknown spread, so by Student's t with one degree of freedom less than
 there were processes. A case fails only when two processes, the second a fresh one, both lie beyond
 the limit.
+
+Where the new process took fewer rounds than the baseline's, and fewer than are enough, the spread
+is taken to be all between rounds: it grows as one over the square root of their number.
 """
 
 from __future__ import annotations
@@ -11,12 +14,20 @@ from __future__ import annotations
 import functools
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy import stats
 
-from gnnperf.gates.baselines import HIGHEST_SPREAD, LEAST_PROCESSES, BaselineError, Paired
+from gnnperf.gates.baselines import (
+    ENOUGH_ROUNDS,
+    HIGHEST_SPREAD,
+    LEAST_PROCESSES,
+    BaselineError,
+    Paired,
+)
+from gnnperf.records import Reading
 
 # Each of the two measurements may lie beyond the limit by chance so often.
 _SINGLE_ALARM_RATE = 0.01
@@ -43,6 +54,25 @@ def calibrate(ratios: Sequence[float]) -> Paired:
     # Rounded as far as a reader looks; the gate then computes with what the file says.
     median = math.exp(statistics.median(logs))
     return Paired(round(median, 5) or float(f"{median:.5g}"), round(spread, 6), len(logs))
+
+
+def calibrate_readings(readings: Iterable[Reading]) -> Paired:
+    """The same for a reading of several processes, with the fewest rounds that one took."""
+    whole = [reading for reading in readings if reading.value is not None]
+    paired = calibrate([reading.value for reading in whole if reading.value is not None])
+    rounds = [reading.calls for reading in whole if reading.calls is not None]
+    return replace(paired, rounds=min([ENOUGH_ROUNDS, *rounds]))
+
+
+def over_rounds(paired: Paired, rounds: int | None) -> Paired:
+    """The baseline as a process of so many rounds would scatter around it.
+
+    None: of as many as its own, for a reading that has no rounds.
+    """
+    fewer = paired.rounds / rounds if rounds else 1.0
+    # What has the highest spread lets through several times the ratio as it is.
+    spread = min(paired.spread * math.sqrt(max(fewer, 1.0)), HIGHEST_SPREAD)
+    return replace(paired, spread=spread)
 
 
 def limit_fraction(paired: Paired, least: float) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from gnnperf.gates.baselines import CaseBaseline, OnMachine, Paired
-from gnnperf.gates.calibration import alone_limit_fraction, limit_fraction
+from gnnperf.gates.calibration import alone_limit_fraction, limit_fraction, over_rounds
 from gnnperf.gates.limits import limit_of
 from gnnperf.gates.metrics import (
     COVERAGE,
@@ -215,10 +215,13 @@ def _judge_paired(
         what = f"{metric.name} has no baseline for this machine class ({here})"
         sentence = f"{test}: {what}; accept one with --gnnperf-accept"
         return Finding(metric.name, "new", None, now, None, None, sentence)
-    paired = machine.paired[metric.name]
+    accepted = machine.paired[metric.name]
+    paired = over_rounds(accepted, reading.calls)
     limit = limit_fraction(paired, limit_of(metric, limits))
     change = now / paired.median - 1
-    tail = _limit_reason(paired, limit_of(metric, limits), limit)
+    tail = _limit_reason(accepted, limit_of(metric, limits), limit)
+    if paired != accepted and limit > limit_of(metric, limits):
+        tail += f" and its {accepted.rounds} rounds, of which there were {reading.calls} now"
     if change > limit:
         verdict: Verdict = "regressed"
     elif change < 1 / (1 + limit) - 1:

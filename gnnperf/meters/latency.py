@@ -11,10 +11,18 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 from gnnperf.meters.base import MeterError
+from gnnperf.meters.clocks import DeviceClock, Times
+from gnnperf.meters.looks import (
+    CONFIDENCE,
+    LEAST_ROUNDS,
+    Budget,
+    clear_of,
+    confidence_of_each,
+    median_interval,
+    planned_looks,
+)
 from gnnperf.records import Reading, measured, unavailable
 
 ROUNDS = 120
@@ -29,70 +37,16 @@ _WARMUP_LIMIT = 3
 _WARMUP_SECONDS = 1.0
 # Slow calls warm up for fewer rounds than asked for, and are measured over fewer.
 _LEAST_WARMUP_ROUNDS = 2
-LEAST_ROUNDS = 30
 _CHECK_EVERY = 10
-
-
-class Event(Protocol):
-    """A point in a device's queue of work, like `torch.cuda.Event`."""
-
-    def elapsed_time(self, end: Any, /) -> float:
-        """Milliseconds from here to the later event."""
-
-
-@dataclass(frozen=True)
-class DeviceClock:
-    """How to wait for a device, and how to time its work.
-
-    Attributes:
-        synchronize: waits until all work given to the device is done.
-        mark: puts an event into the device's queue; None for a device without.
-    """
-
-    synchronize: Callable[[], object] = lambda: None
-    mark: Callable[[], Event] | None = None
-
-
-def cuda_clock(ordinal: int) -> DeviceClock:
-    """The clock of a CUDA device: events on its current stream."""
-    import torch
-
-    stream = torch.cuda.current_stream(ordinal)
-    return DeviceClock(
-        lambda: torch.cuda.synchronize(ordinal),
-        lambda: stream.record_event(torch.cuda.Event(enable_timing=True)),
-    )
-
-
-@dataclass(frozen=True)
-class Times:
-    """Seconds a round: process CPU time, wall time until the device is done, device time."""
-
-    cpu_seconds: list[float] = field(default_factory=list)
-    wall_seconds: list[float] = field(default_factory=list)
-    device_seconds: list[float] = field(default_factory=list)
-
-    def take(self, call: Callable[[], object], clock: DeviceClock) -> None:
-        """Time one call to the end of its device work."""
-        wall, cpu = time.perf_counter(), time.process_time()
-        begin = clock.mark() if clock.mark else None
-        call()
-        end = clock.mark() if clock.mark else None
-        clock.synchronize()
-        # A clock that did not move would make the ratio meaningless, not zero.
-        self.cpu_seconds.append(max(time.process_time() - cpu, 1e-9))
-        self.wall_seconds.append(max(time.perf_counter() - wall, 1e-9))
-        if begin and end:
-            self.device_seconds.append(max(begin.elapsed_time(end) / 1000, 1e-9))
 
 
 class Pair:
     """A candidate and its reference taking turns, who begins drawn anew for each round.
 
-    `run` takes `rounds` rounds, and more until the ratio's interval is narrow or time is up.
-    pytest-benchmark can drive the same pair over a fixed number of rounds: `warm_up()`, then for
-    each round `before()`, the pair itself called and timed, `after()`, as in a round of its
-    `pedantic`. `readings` looks at the rounds after warm-up alone.
+    `run` takes `rounds` rounds, and more until the ratio's interval is narrow or time is up;
+    `run_within` takes `rounds` at most, and fewer once they have shown enough. A round is
+    `before()`, the pair itself called, `after()`. `readings` looks at the rounds after warm-up
+    alone. The ratio is asked on which side of `limit` it lies.
     """
 
     def __init__(
@@ -104,14 +58,18 @@ class Pair:
         warmup_rounds: int = WARMUP_ROUNDS,
         seed: int = 0,
         clock: DeviceClock | None = None,
+        limit: float = 1.0,
     ) -> None:
         if rounds < 1:
             raise MeterError(f"rounds={rounds} measure nothing; take at least one")
+        if not 0 < limit < math.inf:
+            raise MeterError(f"limit={limit} is no ratio of times; name one above zero")
         if warmup_rounds < 1:
             raise ValueError("the first call compiles and fills caches: warm up at least one round")
-        self._candidate, self._reference = candidate, reference
+        self.candidate, self._reference = candidate, reference
         self._clock = clock or DeviceClock()
         self.rounds, self.warmup_rounds = rounds, warmup_rounds
+        self._log_limit, self._confidence = math.log(limit), CONFIDENCE
         self._random = random.Random(seed)
         self._reference_first = False
         self.candidate_times, self.reference_times = Times(), Times()
@@ -126,7 +84,7 @@ class Pair:
 
     def __call__(self) -> None:
         """The candidate's turn."""
-        self.candidate_times.take(self._candidate, self._clock)
+        self.candidate_times.take(self.candidate, self._clock)
 
     def after(self) -> None:
         """The reference's turn when the candidate began."""
@@ -138,11 +96,18 @@ class Pair:
         self()
         self.after()
 
-    def warm_up(self) -> None:
-        """Rounds that never count, until both callables have stopped getting faster."""
+    def warm_up(self, cap_seconds: float = math.inf) -> None:
+        """Rounds that never count, until both callables have stopped getting faster.
+
+        One at least; the others only where the cap leaves room for one that counts.
+        """
         self.candidate_times, self.reference_times = Times(), Times()
-        end, done, steady = time.perf_counter() + _WARMUP_SECONDS, 0, False
-        while done < _LEAST_WARMUP_ROUNDS or time.perf_counter() < end:
+        begin, done, steady = time.perf_counter(), 0, False
+        while done < _LEAST_WARMUP_ROUNDS or time.perf_counter() < begin + _WARMUP_SECONDS:
+            now = time.perf_counter()
+            # Room for this round and one that counts.
+            if done and now + 2 * (now - begin) / done > begin + cap_seconds:
+                break
             if done >= self.warmup_rounds and (
                 steady or done >= self.warmup_rounds * _WARMUP_LIMIT
             ):
@@ -163,13 +128,48 @@ class Pair:
         self.candidate_times, self.reference_times = Times(), Times()
 
     def fit_into(self, seconds: float, least_seconds: float = 0.0) -> None:
-        """Take fewer rounds, 30 at least, where so many would take longer; call after warm-up.
+        """Take fewer rounds, 6 at least, where so many would take longer; call after warm-up.
 
         And more of them, where they would be over in less than `least_seconds`.
         """
         affordable = max(LEAST_ROUNDS, int(seconds / self._round_seconds))
         wanted = max(self.rounds, int(least_seconds / self._round_seconds))
         self.rounds = min(wanted, affordable)
+
+    def run_within(self, budget: Budget, half_width: float = HALF_WIDTH) -> None:
+        """Warm up and take rounds until they have shown enough, `rounds` at most, in their time.
+
+        Enough is an interval wholly on one side of the limit, or so narrow: on either side, as a
+        fraction. The intervals of `readings` hold with all looks together at 95 %.
+        """
+        end = time.perf_counter() + budget.cap_seconds
+        self.warm_up(budget.cap_seconds)
+        self.fit_into(budget.seconds, budget.least_seconds)
+        looks = planned_looks(self.rounds) if budget.stops_early else (self.rounds,)
+        for number, look in enumerate(looks, start=1):
+            if not self._rounds_until(look, end):
+                self._stopped = f"its time was up (at most {budget.cap_seconds:g} s)"
+                break
+            if not budget.stops_early:
+                break
+            # From the first look on, the last one has to live with a share.
+            self._confidence = confidence_of_each(len(looks))
+            self._stopped = f"look {number} of {len(looks)}, at {self._confidence:.2%} each"
+            if clear_of(self._interval(), self._log_limit):
+                self._stopped = f"clear of {math.exp(self._log_limit):g} at {self._stopped}"
+                break
+            if self._half_width() <= half_width:
+                self._stopped = f"interval within {half_width:.1%} at {self._stopped}"
+                break
+        self.rounds = len(self.log_ratios())
+
+    def _rounds_until(self, count: int, end: float) -> bool:
+        """Go on to so many rounds; False where the next one, not the first, would end too late."""
+        for done in range(len(self.log_ratios()), count):
+            if done and time.perf_counter() + self._round_seconds > end:
+                return False
+            self._round()
+        return True
 
     def _steady(self) -> bool:
         width = max(self.warmup_rounds // 2, 1)
@@ -214,8 +214,12 @@ class Pair:
         )
         return [math.log(a / b) for a, b in zip(mine, twin, strict=False)]
 
+    def _interval(self) -> tuple[float, float]:
+        logs = self.log_ratios("device" if self._clock.mark else "cpu")
+        return median_interval(logs, self._confidence)
+
     def _half_width(self) -> float:
-        low, high = median_interval(self.log_ratios("device" if self._clock.mark else "cpu"))
+        low, high = self._interval()
         return (high - low) / 2
 
     def readings(self) -> dict[str, Reading]:
@@ -234,16 +238,17 @@ class Pair:
             for side, times in sides.items():
                 samples = getattr(times, f"{clock}_seconds")
                 found[f"{side}{clock}_seconds"] = (
-                    _seconds(samples, name) if complete else _none("seconds")
+                    self._seconds(samples, name) if complete else _none("seconds")
                 )
         return found
 
     def _ratio(self, clock: str) -> Reading:
         logs = self.log_ratios(clock)
-        low, high = median_interval(logs)
+        low, high = median_interval(logs, self._confidence)
+        few = "the interval is their range; " if len(logs) < LEAST_ROUNDS else ""
         source = (
             f"median of {len(logs)} log ratios, alternating with the twin in one process; "
-            f"{self._warm_up_was}; {self._stopped}"
+            f"{few}{self._warm_up_was}; {self._stopped}"
         )
         return measured(
             math.exp(statistics.median(logs)),
@@ -254,17 +259,17 @@ class Pair:
             calls=len(logs),
         )
 
+    def _seconds(self, samples: Sequence[float], clock: str) -> Reading:
+        source = f"median {clock} time of {len(samples)} rounds"
+        low, high = median_interval(samples, self._confidence)
+        return measured(
+            statistics.median(samples), "seconds", source, low, high, calls=len(samples)
+        )
+
 
 def _none(unit: str) -> Reading:
     reason = "measuring is switched off; pytest-benchmark does it"
     return unavailable(unit, "alternating in one process", reason, switched_off=True)
-
-
-def _seconds(samples: Sequence[float], clock: str) -> Reading:
-    source = f"median {clock} time of {len(samples)} rounds"
-    return measured(
-        statistics.median(samples), "seconds", source, *median_interval(samples), calls=len(samples)
-    )
 
 
 def smallest_effect(
@@ -298,16 +303,3 @@ def smallest_effect(
 _AA_BLOCKS = 5
 # Standard deviations between a null and an effect: 5 % false alarms, two-sided, and 80 % power.
 _DETECTABLE = 1.960 + 0.842
-
-
-def median_interval(samples: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Confidence interval of the median from order statistics; no shape is assumed.
-
-    Source: the sign test. Fewer than 6 samples at 95 %: the range.
-    """
-    from scipy import stats
-
-    interval = stats.quantile_test(samples, p=0.5).confidence_interval(confidence)
-    if math.isnan(interval.low) or math.isnan(interval.high):
-        return min(samples), max(samples)
-    return float(interval.low), float(interval.high)

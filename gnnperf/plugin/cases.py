@@ -41,7 +41,8 @@ def pytest_configure(config: pytest.Config) -> None:
         f"{CASES_MARK}(workloads, recipes, seeds, over_seeds, beside): parametrize `case` over "
         "workloads, recipes and seeds (the preset's where left out), each of which may be a "
         "function of the preset; over_seeds=N: one case for all seeds, N at least; beside: a "
-        "function of the recipe, giving those that the test compares it with",
+        "function of the recipe, giving those that the test compares it with; several markers add "
+        "their cases up",
     )
     seeds = config.getoption("gnnperf_seeds")
     try:
@@ -70,8 +71,9 @@ def preset(pytestconfig: pytest.Config) -> Preset:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrize `case` where the marker asks for it."""
-    mark = metafunc.definition.get_closest_marker(CASES_MARK)
-    if mark is None or "case" not in metafunc.fixturenames:
+    # From the top down.
+    marks = [*metafunc.definition.iter_markers(CASES_MARK)][::-1]
+    if not marks or "case" not in metafunc.fixturenames:
         return
     from gnnperf.datasets import DataError
     from gnnperf.study.cases import expand
@@ -79,13 +81,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
     try:
         workbench = workbench_of(metafunc.config)
-        if mark.args or not _NEEDED <= set(mark.kwargs) <= _KNOWN:
-            raise GnnperfError(
-                f"{metafunc.definition.nodeid}: {CASES_MARK} takes workloads, recipes and "
-                "perhaps seeds, over_seeds and beside, not "
-                + ", ".join([*map(repr, mark.args), *mark.kwargs])
-            )
-        cases = list(expand(**mark.kwargs, preset=chosen_preset(metafunc.config)))
+        for mark in marks:
+            if mark.args or not _NEEDED <= set(mark.kwargs) <= _KNOWN:
+                raise GnnperfError(
+                    f"{metafunc.definition.nodeid}: {CASES_MARK} takes workloads, recipes and "
+                    "perhaps seeds, over_seeds and beside, not "
+                    + ", ".join([*map(repr, mark.args), *mark.kwargs])
+                )
+        preset = chosen_preset(metafunc.config)
+        expanded = (case for mark in marks for case in expand(**mark.kwargs, preset=preset))
+        cases = list(dict.fromkeys(expanded))
         ids = [case.id_on(workbench.workload_id(case.workload)) for case in cases]
     except GnnperfError as error:
         if isinstance(error, (DataError, FolderError)):

@@ -12,7 +12,7 @@ import pytest
 from gnnperf.errors import GnnperfError
 from gnnperf.plugin.limits import require_covered
 from gnnperf.plugin.results import from_store_or
-from gnnperf.plugin.rounds import latency_seconds, run_rounds
+from gnnperf.plugin.rounds import latency_budget, run_rounds
 from gnnperf.plugin.shared import RECORD, shown
 from gnnperf.plugin.tables import COMPARISONS, RECORDS, TABLES
 
@@ -80,15 +80,20 @@ def latency(
 ) -> Callable[..., dict[str, Reading]]:
     """`latency(candidate, reference)`: two callables timed in turns, once a test.
 
-    Gives the ratios of CPU and wall time with their intervals; they are printed at the end.
+    Gives the ratios of CPU and wall time with their intervals; they are printed at the end. Rounds
+    end once they show on which side of `limit=` the ratio lies, 1 unless told otherwise.
     """
     from gnnperf.meters.latency import Pair
+    from gnnperf.meters.looks import Budget
+
+    cap = latency_budget(request.config, _LATENCY_SECONDS).cap_seconds
+    budget = Budget(_LATENCY_SECONDS, cap_seconds=cap)
 
     def compare(
         candidate: Callable[[], object], reference: Callable[[], object], **rounds: Any
     ) -> dict[str, Reading]:
         pair = Pair(candidate, reference, **rounds)
-        run_rounds(_timer, (0.0, _LATENCY_SECONDS), pair)
+        run_rounds(_timer, budget, pair)
         readings = pair.readings()
         request.config.stash[COMPARISONS][request.node.name] = readings
         return readings
@@ -195,8 +200,14 @@ def measure(
             raise GnnperfError(
                 f"{request.node.name}: measure() takes one case a test; parametrize the others"
             )
-        seconds = latency_seconds(request.config, _CASE_LATENCY_SECONDS)
-        settings = {"allocator": workbench.allocator, "latency_seconds": seconds}
+        budget = latency_budget(request.config, _CASE_LATENCY_SECONDS)
+        seconds = (budget.least_seconds, budget.seconds)
+        settings: dict[str, Any] = {
+            "allocator": workbench.allocator,
+            "latency_seconds": seconds,
+        }
+        if budget.cap_seconds < math.inf:
+            settings["latency_cap_seconds"] = budget.cap_seconds
         if eager is not None:
             settings["eager"] = type(eager).__name__
         options = _meter_options(request.config, isolated)
@@ -204,11 +215,12 @@ def measure(
         def now() -> Record:
             record = take(
                 compressed,
-                partial(run_rounds, _timer, seconds),
+                partial(run_rounds, _timer, budget),
                 settings,
                 meters=meters,
                 options=options,
                 eager=eager,
+                cap_seconds=budget.cap_seconds,
             )
             if "latency" not in meters:
                 # pytest-benchmark saves the record only beside something that it timed.

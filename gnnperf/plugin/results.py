@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gnnperf.plugin.rounds import give_rounds
 from gnnperf.plugin.shared import announce
 
 if TYPE_CHECKING:
@@ -73,10 +74,7 @@ def _replay(benchmark: Any, round_seconds: Sequence[float]) -> None:
     """Give pytest-benchmark the rounds that were timed when the case was measured."""
     # It keeps a record only beside something that it ran.
     benchmark.pedantic(lambda: None, rounds=1)
-    stats = benchmark.stats.stats
-    stats.data.clear()
-    for seconds in round_seconds:
-        stats.update(seconds)
+    give_rounds(benchmark, round_seconds)
 
 
 def notes_on_results(config: pytest.Config) -> list[str]:

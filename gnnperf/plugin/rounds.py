@@ -2,20 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gnnperf.plugin.shared import shown
+
 if TYPE_CHECKING:
     from gnnperf.meters.latency import Pair
+    from gnnperf.meters.looks import Budget
 
 _JUDGED_SECONDS = (1.0, 2.5)
-"""Under a gate rounds last so long, at least and, but for 30 rounds, at most.
+"""Under a gate rounds last so long, at least and, but for six rounds, at most.
 
 One burst of another process then moves no median, and a case is measured in 4 s.
 """
+
+_MOST_CAP_SECONDS = 86_400.0
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How long rounds may take."""
+    group = parser.getgroup("gnnperf", "compression of graph neural networks")
+    group.addoption(
+        "--gnnperf-latency-seconds",
+        type=_cap_seconds,
+        metavar="S",
+        help="no comparison of two callables takes longer, warm-up included, but for the two "
+        "rounds that it needs; the interval says what that costs (default: six rounds are taken "
+        "however slow a model is)",
+    )
+
+
+def _cap_seconds(text: str) -> float:
+    """A time that rounds may take; raises UsageError."""
+    try:
+        seconds = float(text) if text.isascii() else math.nan
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= _MOST_CAP_SECONDS:
+        raise pytest.UsageError(
+            f"--gnnperf-latency-seconds {shown(text)}: name a time above zero, "
+            f"{_MOST_CAP_SECONDS:g} seconds at most"
+        )
+    return seconds
 
 
 @dataclass
@@ -59,18 +93,37 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(WithBenchmark() if loaded else WithoutBenchmark())
 
 
-def latency_seconds(config: pytest.Config, otherwise: float) -> tuple[float, float]:
-    """How long the rounds of a case shall last in this run, at least and at most."""
+def latency_budget(config: pytest.Config, otherwise: float) -> Budget:
+    """How long the rounds of two callables shall last in this run.
+
+    Under a gate as long as in every other run: its false-alarm rate is that of such rounds.
+    """
+    from gnnperf.meters.looks import Budget
+
     options = ("gnnperf_gate", "gnnperf_accept", "gnnperf_again")
     judged = any(config.getoption(option) for option in options)
-    return _JUDGED_SECONDS if judged else (0.0, otherwise)
+    least, most = _JUDGED_SECONDS if judged else (0.0, otherwise)
+    cap = config.getoption("gnnperf_latency_seconds")
+    return Budget(most, least, math.inf if cap is None else cap, stops_early=not judged)
 
 
-def run_rounds(benchmark: Any, seconds: tuple[float, float], pair: Pair) -> None:
-    """For at least and at most so long, through pytest-benchmark, which so times the candidate."""
+def run_rounds(benchmark: Any, budget: Budget, pair: Pair) -> None:
+    """Run a pair's rounds in one call of pytest-benchmark, which gets the candidate's times."""
     # Switched off, pytest-benchmark still calls the pair once: it must work all the same.
-    if not benchmark.disabled:
-        pair.warm_up()
-        least, most = seconds
-        pair.fit_into(most, least)
-    benchmark.pedantic(pair, setup=pair.before, teardown=pair.after, rounds=pair.rounds)
+    if benchmark.disabled:
+        benchmark.pedantic(pair, setup=pair.before, teardown=pair.after)
+        return
+    calls = iter([lambda: pair.run_within(budget)])
+    # Its `pedantic` must know the number of rounds beforehand. What profiles calls once more.
+    benchmark.pedantic(lambda: next(calls, pair.candidate)())
+    times = pair.candidate_times
+    by_cpu = benchmark.stats.options["timer"] is time.process_time
+    give_rounds(benchmark, times.cpu_seconds if by_cpu else times.wall_seconds)
+
+
+def give_rounds(benchmark: Any, round_seconds: Sequence[float]) -> None:
+    """Put rounds that were timed otherwise in place of those that pytest-benchmark has timed."""
+    stats = benchmark.stats.stats
+    stats.data.clear()
+    for seconds in round_seconds:
+        stats.update(seconds)

@@ -22,8 +22,8 @@ from typing import Any
 import torch
 
 from gnnperf.datasets import DataError
-from gnnperf.errors import GnnperfError
 from gnnperf.recipes import METHODS, compress
+from gnnperf.study.sending import Training, sentence
 from gnnperf.study.workbench import Workbench, WorkbenchOptions
 from gnnperf.system.cluster import worker_folder
 from gnnperf.system.devices import free_gpu
@@ -32,9 +32,6 @@ from gnnperf.system.fleet import Unfit, absent, unreadable
 from gnnperf.system.store import is_checked
 from gnnperf.training.checkpoints import NotCachedError, only_cached
 from gnnperf.workloads import WORKLOADS
-
-Training = tuple[str, int, str | None]
-"""Workload, seed and recipe; without a recipe, the dense base."""
 
 ALONE = threading.Lock()
 """Held while a process trains: threads share random numbers, and torch's number of threads."""
@@ -48,7 +45,6 @@ class Parcel:
         run: which run asks; what a worker keeps in memory is kept for one alone.
         options: the asking machine's.
         training: what is wanted.
-        workload, methods: pickled, as a worker may not know what a project registered.
         wanted: name of the first checkpoint that is missing, computed where it is wanted.
         decides: what decides the base, in words, likewise.
         given: checkpoints that the training goes on from, by name.
@@ -57,8 +53,6 @@ class Parcel:
     run: str
     options: WorkbenchOptions
     training: Training
-    workload: bytes
-    methods: bytes
     wanted: str
     decides: Mapping[str, Any]
     given: Mapping[str, bytes]
@@ -89,9 +83,7 @@ def first_missing(workbench: Workbench, training: Training) -> str | None:
     return None
 
 
-def parcel(
-    run: str, workbench: Workbench, training: Training, workload: bytes, methods: bytes
-) -> Parcel | None:
+def parcel(run: str, workbench: Workbench, training: Training) -> Parcel | None:
     """The training as it goes out; None where nothing is missing. Raises as `first_missing`."""
     name, seed, recipe = training
     wanted = first_missing(workbench, training)
@@ -101,7 +93,7 @@ def parcel(
     given = {}
     if recipe is not None and base.is_file():
         given[base.name] = base.read_bytes()
-    return Parcel(run, workbench.options, training, workload, methods, wanted, decides, given)
+    return Parcel(run, workbench.options, training, wanted, decides, given)
 
 
 def receive(checkpoints: Path, wanted: str, returned: Returned) -> str:
@@ -122,15 +114,20 @@ def receive(checkpoints: Path, wanted: str, returned: Returned) -> str:
 _ENDING = ".ckpt"
 
 
-def train_away(sent: Parcel) -> Returned | Unfit:
-    """On a worker: train, and give every checkpoint that was made; raises nothing."""
+def train_away(sent: Parcel, workload: bytes, methods: bytes) -> Returned | Unfit:
+    """On a worker: train, and give every checkpoint that was made; raises nothing.
+
+    Args:
+        sent: what is to be trained.
+        workload, methods: pickled, as a worker may not know what a project registered.
+    """
     with ALONE:
         if module := _changed_module():
             return Unfit(
                 f"workers have loaded {module} as it was before it was changed: restart them"
             )
         try:
-            return _trained(sent)
+            return _trained(sent, workload, methods)
         except ModuleNotFoundError as error:
             return absent(error.name or str(error))
         except DataError as error:
@@ -142,16 +139,16 @@ def train_away(sent: Parcel) -> Returned | Unfit:
             return Returned({}, sentence(error))
 
 
-def _trained(sent: Parcel) -> Returned | Unfit:
+def _trained(sent: Parcel, workload: bytes, methods: bytes) -> Returned | Unfit:
     name, seed, recipe = sent.training
     try:
-        workload, methods = pickle.loads(sent.workload), pickle.loads(sent.methods)
+        registered, own = pickle.loads(workload), pickle.loads(methods)
     except ModuleNotFoundError as error:
         return absent(error.name or str(error))
     except Exception as error:  # Whatever a project's code raises when it is loaded.
         return unreadable(sentence(error))
-    WORKLOADS[name] = workload
-    METHODS.update(methods)
+    WORKLOADS[name] = registered
+    METHODS.update(own)
     _changed_module()  # As they are now that they are loaded.
     gpus = torch.cuda.device_count()
     if sent.options.device.type == "cuda" and not gpus:
@@ -264,9 +261,3 @@ def _changed_module() -> str | None:
             if _LOADED.setdefault(name, found) != found:
                 return name
     return None
-
-
-def sentence(error: Exception) -> str:
-    """The first line of an error, with its kind where it is none of ours."""
-    kind = "" if isinstance(error, GnnperfError) else f"{type(error).__name__}: "
-    return kind + (str(error).strip().partition("\n")[0] or "no reason given")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,6 +21,7 @@ from gnnperf.deploy import (
 )
 from gnnperf.meters.base import Readings
 from gnnperf.meters.latency import Pair
+from gnnperf.meters.looks import Budget
 from gnnperf.records import Reading, measured, unavailable
 
 # Beside the case and its twin, which the user's own rounds measure.
@@ -73,10 +75,15 @@ class DeployedPair:
         return {**self._agreement(compressed), **self._costs()}
 
     def ratios(
-        self, compressed: Compressed, run_pair: Callable[[Pair], None], eager: nn.Module | None
+        self,
+        compressed: Compressed,
+        run_pair: Callable[[Pair], None],
+        eager: nn.Module | None,
+        cap_seconds: float = math.inf,
     ) -> Readings:
         """Time beside the deployed twin and the eager form, and one graph at a time.
 
+        The rounds of each of the latter two end by the cap, in wall seconds.
         Raises DeployError where something is compiled while it is timed.
         """
         case, twin = self.calls
@@ -87,8 +94,8 @@ class DeployedPair:
         run_pair(pair)
         readings = pair.readings()
         if readings["cpu_ratio"].value is not None:
-            readings["eager_ratio"] = self._eager_ratio(compressed, eager)
-            readings["single_cpu_ratio"] = self._single_cpu_ratio(compressed)
+            readings["eager_ratio"] = self._eager_ratio(compressed, eager, cap_seconds)
+            readings["single_cpu_ratio"] = self._single_cpu_ratio(compressed, cap_seconds)
         if self._compilations() != compiled:
             raise DeployError(
                 f"deploy={self.name} compiled while it was timed; let its prepare() meet every "
@@ -122,14 +129,16 @@ class DeployedPair:
             result[f"{side}deployed_bytes"] = measured(size, "bytes", "weights in memory, packed")
         return result
 
-    def _eager_ratio(self, compressed: Compressed, eager: nn.Module | None) -> Reading:
+    def _eager_ratio(
+        self, compressed: Compressed, eager: nn.Module | None, cap_seconds: float
+    ) -> Reading:
         if eager is None:
             reason = "nobody handed over the model as it is written in PyG; measure(eager=...)"
             return unavailable("ratio", "beside PyG eager", reason)
         test = compressed.twin.parts.test
-        return _ratio(self.calls[0], Computing(eager.eval(), test), compressed)
+        return _ratio(self.calls[0], Computing(eager.eval(), test), compressed, cap_seconds)
 
-    def _single_cpu_ratio(self, compressed: Compressed) -> Reading:
+    def _single_cpu_ratio(self, compressed: Compressed, cap_seconds: float) -> Reading:
         graphs = single_graphs(compressed.twin.parts.test)
         if not graphs:
             reason = "the test part is one graph, which is computed as a whole"
@@ -140,7 +149,7 @@ class DeployedPair:
         )
         case()
         twin()
-        return _ratio(case, twin, compressed)
+        return _ratio(case, twin, compressed, cap_seconds)
 
 
 def single_graphs(batches: Sequence[Data], count: int = SINGLES) -> list[Data]:
@@ -168,7 +177,9 @@ class Computing:
                 self.model(batch)
 
 
-def _ratio(case: Computing, other: Computing, compressed: Compressed) -> Reading:
+def _ratio(
+    case: Computing, other: Computing, compressed: Compressed, cap_seconds: float
+) -> Reading:
     pair = Pair(case, other, rounds=ROUNDS, seed=compressed.twin.seed)
-    pair.run(time_limit_seconds=SECONDS)
+    pair.run_within(Budget(SECONDS, cap_seconds=cap_seconds))
     return pair.readings()["cpu_ratio"]

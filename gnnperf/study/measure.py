@@ -23,14 +23,17 @@ from gnnperf.compression.plain import with_plain_models
 from gnnperf.errors import GnnperfError
 from gnnperf.meters import registry
 from gnnperf.meters.base import Readings, beside
+from gnnperf.meters.clocks import DeviceClock, cuda_clock
 from gnnperf.meters.cost import parameter_readings
-from gnnperf.meters.latency import DeviceClock, Pair, cuda_clock
+from gnnperf.meters.latency import Pair
+from gnnperf.meters.looks import Budget
 from gnnperf.meters.memory.heap import LoadHeapMeter
 from gnnperf.models.ties import tie, ties
 from gnnperf.ops.values import dense_values
 from gnnperf.records import Layer, Reading, Record, measured, unavailable
 from gnnperf.study.deployed import DeployedPair
 from gnnperf.study.finite import require_finite
+from gnnperf.study.training_cost import training_cost
 from gnnperf.system.machine import describe_machine, git_commit, versions
 from gnnperf.training import Metric, Parts, Trained, evaluate
 from gnnperf.training.metrics import metric_named
@@ -41,7 +44,7 @@ RunPair = Callable[[Pair], None]
 """Runs a pair's rounds: `Pair.run`, or pytest-benchmark's way."""
 
 
-# A simulation's time is no claim: few rounds will do.
+# A simulation's time is no claim: few rounds will do, and fewer where they have shown enough.
 SIMULATED_ROUNDS, SIMULATED_SECONDS = 30, 1.0
 
 DEFAULT_METERS = ("scores", "size", "latency", "cost")
@@ -53,6 +56,7 @@ class Setting:
     """What a pass needs to know besides the case."""
 
     run_pair: RunPair
+    cap_seconds: float
     options: registry.MeterOptions
     deployed: DeployedPair | None = None
     eager: nn.Module | None = None
@@ -66,6 +70,7 @@ def measure(
     meters: Sequence[str] = DEFAULT_METERS,
     options: registry.MeterOptions | None = None,
     eager: nn.Module | None = None,
+    cap_seconds: float = math.inf,
 ) -> Record:
     """Measure a case beside its twin, each meter in a pass of its own.
 
@@ -78,6 +83,8 @@ def measure(
         options: how meters look; the GPUs in use are the model's.
         eager: the twin as its user would write it in PyG, for the `eager_ratio` of a case that is
             deployed.
+        cap_seconds: wall seconds that the rounds of each further pair end by, whatever else holds:
+            of the simulated model, the eager form, and graphs one at a time.
 
     Raises NotFiniteError, before anything is measured, where case or twin holds or gives NaN, and
     DeployError for a deployment that cannot be had, or that breaks its promise.
@@ -94,6 +101,7 @@ def measure(
     deployed = DeployedPair.of(compressed) if compressed.deployment else None
     setting = Setting(
         run_pair,
+        cap_seconds,
         replace(options or registry.MeterOptions(), gpus=gpus_of(_device(twin))),
         deployed,
         eager,
@@ -252,7 +260,9 @@ def verified_bytes(state: codec.State) -> int:
         return path.stat().st_size
 
 
-def latency_readings(compressed: Compressed, run_pair: RunPair) -> dict[str, Reading]:
+def latency_readings(
+    compressed: Compressed, run_pair: RunPair, cap_seconds: float = math.inf
+) -> dict[str, Reading]:
     """CPU and wall time of one inference over the test part, beside the twin's."""
     twin = compressed.twin
     device = _device(twin)
@@ -265,16 +275,20 @@ def latency_readings(compressed: Compressed, run_pair: RunPair) -> dict[str, Rea
     run_pair(pair)
     readings = pair.readings()
     switched_off = readings["cpu_ratio"].value is None
-    return readings if switched_off else {**readings, **simulated_readings(compressed)}
+    if switched_off:
+        return readings
+    return {**readings, **simulated_readings(compressed, cap_seconds)}
 
 
 def _latency(compressed: Compressed, setting: Setting) -> Readings:
     if setting.deployed is not None:
-        return setting.deployed.ratios(compressed, setting.run_pair, setting.eager)
-    return latency_readings(compressed, setting.run_pair)
+        return setting.deployed.ratios(
+            compressed, setting.run_pair, setting.eager, setting.cap_seconds
+        )
+    return latency_readings(compressed, setting.run_pair, setting.cap_seconds)
 
 
-def simulated_readings(compressed: Compressed) -> Readings:
+def simulated_readings(compressed: Compressed, cap_seconds: float = math.inf) -> Readings:
     """Time of a model that only simulates what is shipped, beside the twin's; else nothing."""
     if compressed.deployed is None:
         return {}
@@ -285,7 +299,7 @@ def simulated_readings(compressed: Compressed) -> Readings:
         seed=twin.seed,
         rounds=SIMULATED_ROUNDS,
     )
-    pair.run(time_limit_seconds=SIMULATED_SECONDS)
+    pair.run_within(Budget(SIMULATED_SECONDS, cap_seconds=cap_seconds))
     return {"simulated_cpu_ratio": pair.readings()["cpu_ratio"]}
 
 
@@ -412,6 +426,7 @@ PASSES: dict[str, Callable[[Compressed, Setting], Readings]] = {
     "latency": lambda compressed, setting: _latency(compressed, setting),
     **{kind: partial(meter_readings, kind) for kind in registry.METERS},
     "memory": memory_readings,
+    "training": lambda compressed, setting: training_cost(compressed, setting.options),
 }
 """What a case can be asked for, each in a pass of its own; meters of a project's own besides."""
 

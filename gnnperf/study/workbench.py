@@ -186,6 +186,7 @@ class Workbench:
                 "source": dataset.source,
                 "origin": dataset.origin,
                 "fingerprint": dataset.fingerprint,
+                **dataset.sizes,
             },
             fresh=start.fresh,
             checkpoints=start.checkpoint.parent,

@@ -6,6 +6,7 @@ import pickle
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import uuid4
@@ -40,12 +41,14 @@ class Task(Generic[T]):
         number: comes back with the answer.
         work: a function that can be imported on the worker, or that cloudpickle takes along.
         arguments: of `work`.
+        shared: files whose bytes are further arguments; each goes to a worker once.
         kind: workers that are unfit for one task are not asked for others of its kind.
     """
 
     number: int
     work: Callable[..., T | Unfit]
     arguments: tuple[Any, ...]
+    shared: tuple[Path, ...] = ()
     kind: Hashable = None
 
 
@@ -102,6 +105,8 @@ class _Dispatch(Generic[T]):
     # By kind: workers, and why the last of them was.
     unfit: dict[Hashable, set[str]] = field(default_factory=dict)
     reason: dict[Hashable, str] = field(default_factory=dict)
+    # Held, or the cluster would let go of them.
+    files: dict[Path, Future] = field(default_factory=dict)
     lonely_since: float | None = None
 
     def answers(self) -> Iterator[Answer[T]]:
@@ -150,11 +155,22 @@ class _Dispatch(Generic[T]):
         key = f"gnnperf-{uuid4().hex}"
         payload = cloudpickle.dumps((task.work, task.arguments))
         future = self.client.submit(
-            _runner(), payload, key=key, workers=None if allowed is None else sorted(allowed)
+            _runner(),
+            payload,
+            *map(self._shared, task.shared),
+            key=key,
+            workers=None if allowed is None else sorted(allowed),
         )
         self.flying[key] = _Sent(task, future, allowed)
         future.add_done_callback(lambda done: self.done.put(done.key))
         return None
+
+    def _shared(self, path: Path) -> Future:
+        """The file's bytes, which workers hand on to each other."""
+        if path not in self.files:
+            content = path.read_bytes()
+            self.files[path] = self.client.submit(_same(), content, key=f"gnnperf-{uuid4().hex}")
+        return self.files[path]
 
     def _answer(self, sent: _Sent[T]) -> Answer[T] | None:
         """What a future that is done says; None where its task was sent out again."""
@@ -211,7 +227,7 @@ class _Dispatch(Generic[T]):
 def _runner() -> Callable[[bytes], tuple[str, Any]]:
     """What unpacks and does a task; it travels by value, so that the scheduler needs no gnnperf."""
 
-    def run(payload):  # type: ignore[no-untyped-def]
+    def run(payload, *shared):  # type: ignore[no-untyped-def]
         import pickle
 
         from distributed import get_worker
@@ -223,9 +239,14 @@ def _runner() -> Callable[[bytes], tuple[str, Any]]:
             return address, pickle.dumps(("absent", error.name or str(error)))
         except Exception as error:
             return address, pickle.dumps(("unreadable", f"{type(error).__name__}: {error}"))
-        return address, pickle.dumps(("done", work(*arguments)))
+        return address, pickle.dumps(("done", work(*arguments, *shared)))
 
     return run
+
+
+def _same() -> Callable[[bytes], bytes]:
+    """What gives its argument back, by value likewise."""
+    return lambda content: content
 
 
 def absent(module: str) -> Unfit:

@@ -14,7 +14,7 @@ import torch
 
 from gnnperf.errors import GnnperfError
 from gnnperf.system.files import locked, make_folder
-from gnnperf.system.store import DamagedFileError, read_checked, write_checked
+from gnnperf.system.store import DamagedFileError, open_checked, write_checked
 
 Checkpoint = dict[str, Any]
 """Tensors and plain values, nested in dicts and lists."""
@@ -45,11 +45,11 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read without executing pickles; raises DamagedFileError, or FileNotFoundError."""
-    content = read_checked(path)
-    try:
-        checkpoint = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever its reader stumbled over.
-        raise DamagedFileError(f"the checkpoint {path} is none ({error}); delete it") from error
+    with open_checked(path) as content:
+        try:
+            checkpoint = torch.load(content, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises whatever its reader stumbled over.
+            raise DamagedFileError(f"the checkpoint {path} is none ({error}); delete it") from error
     if not isinstance(checkpoint, dict):
         raise DamagedFileError(f"the checkpoint {path} holds no dictionary; delete it")
     return checkpoint

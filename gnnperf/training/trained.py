@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,7 @@ class Trained:
         train: settings that the base was trained with.
         finetune: settings for training on after a recipe.
         report: how the training went.
-        data: the dataset's origin and fingerprint, for the record's provenance.
+        data: the dataset's origin, fingerprint and sizes, for the record's provenance.
         fresh: gives the untrained model on the device: `fresh()` with this seed's initial weights,
             `fresh(n)` with those of seed n.
         checkpoints: folder in which `fit_cached` keeps trainings; None: it keeps none.
@@ -95,6 +97,22 @@ class Trained:
     def test_scores(self) -> Scores:
         """Scores on the test part, computed now."""
         return evaluate(self.model, self.task, self.parts.test)
+
+
+_Train = Callable[[], FitReport]
+_AROUND: ContextVar[Callable[[_Train], FitReport]] = ContextVar(
+    "around", default=lambda train: train()
+)
+
+
+@contextmanager
+def around_trainings(around: Callable[[_Train], FitReport]) -> Iterator[None]:
+    """Inside, `fit_cached` hands `around` what it would call, data at hand: a meter's window."""
+    token = _AROUND.set(around)
+    try:
+        yield
+    finally:
+        _AROUND.reset(token)
 
 
 def no_training(name: str) -> GnnperfError:
@@ -179,8 +197,8 @@ def fit_cached(
 
     def train() -> FitReport:
         task, parts, seed = trained.task, trained.parts, trained.seed
-        if trained.own_fit is not None:
-            return fit_by(trained.own_fit, model, task, parts, settings, seed=seed, **options)
-        return fit(model, task, parts, settings, seed=seed, **options)
+        own = trained.own_fit
+        run = fit if own is None else partial(fit_by, own)
+        return _AROUND.get()(partial(run, model, task, parts, settings, seed=seed, **options))
 
     return cached_training(path, model, train)

@@ -60,6 +60,21 @@ def test_fingerprints_of_every_kind_of_tensor(make, other):
     assert fingerprint([Data(**make())]) != fingerprint([Data(**other())])
 
 
+def test_a_fingerprint_copies_no_tensor(tmp_path):
+    memray = pytest.importorskip("memray")
+    graphs = [Data(x=torch.rand(1 << 16, 16))]
+    fingerprint(graphs)
+    with memray.Tracker(tmp_path / "trace.bin"):
+        fingerprint(graphs)
+    with memray.FileReader(tmp_path / "trace.bin") as reader:
+        assert reader.metadata.peak_memory < 0.1 * graphs[0].x.nbytes
+
+
+def test_an_empty_tensor_has_a_fingerprint():
+    empty, other = (Data(x=torch.ones(2, 3), e=torch.ones(size)) for size in ((0,), (0, 4)))
+    assert fingerprint([empty]) != fingerprint([other])
+
+
 def test_a_sparse_tensors_entries_may_come_in_any_order():
     index, value = torch.tensor([[0, 1], [1, 0]]), torch.tensor([1.0, 2.0])
     one = torch.sparse_coo_tensor(index, value, (2, 2))

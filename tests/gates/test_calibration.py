@@ -10,10 +10,13 @@ from gnnperf.gates.calibration import (
     FOUND,
     alone_limit_fraction,
     calibrate,
+    calibrate_readings,
     detectable_effect,
     false_alarm_rate,
     limit_fraction,
+    over_rounds,
 )
+from gnnperf.records import measured
 
 
 def test_the_median_and_the_spread_of_the_logarithms():
@@ -83,3 +86,51 @@ def test_the_widest_spread_that_can_be_gated():
 
 def test_a_ratio_near_nothing_keeps_its_digits():
     assert calibrate([1.23456e-7] * 5).median == 1.2346e-7
+
+
+NOISE = {
+    "normal": lambda drawn, shape: drawn.normal(0, 0.02, shape),
+    # Some rounds last much longer, on either side.
+    "bursts": lambda drawn, shape: (
+        drawn.normal(0, 0.02, shape) + (drawn.random(shape) < 0.1) * drawn.normal(0, 0.5, shape)
+    ),
+}
+
+
+@pytest.mark.parametrize("noise", NOISE)
+@pytest.mark.parametrize(("then", "now"), [(30, 6), (30, 20), (6, 6), (6, 30)])
+def test_fewer_rounds_give_no_more_false_alarms(noise, then, now):
+    """Baselines of five processes of `then` rounds, and two new ones of `now`, all noise."""
+    drawn = np.random.default_rng(0)
+    runs, draw = 10_000, NOISE[noise]
+    processes = np.median(draw(drawn, (runs, 5, then)), 2)
+    medians, spreads = np.median(processes, 1), processes.std(1, ddof=1)
+    new = np.median(draw(drawn, (runs, 2, now)), 2) - medians[:, None]
+    unit = over_rounds(Paired(1.0, 0.02, 5, then), now)
+    limits = math.log1p(limit_fraction(unit, 0.0)) / 0.02 * spreads
+    stated = false_alarm_rate(unit, 0.0)
+    alarms = (new > limits[:, None]).all(1).sum()
+    assert alarms <= runs * stated + 3 * math.sqrt(runs * stated)
+    if noise == "normal":
+        # With such bursts six rounds of one process alone lie beyond twice as often.
+        alone = math.log1p(alone_limit_fraction(unit, 0.0)) / 0.02 * spreads
+        assert (new[:, 0] > alone).sum() <= runs * stated + 3 * math.sqrt(runs * stated)
+
+
+def test_a_baseline_over_fewer_rounds():
+    paired = Paired(1.0, 0.02, 5)
+    assert over_rounds(paired, None) == over_rounds(paired, 30) == over_rounds(paired, 31) == paired
+    assert over_rounds(paired, 29).spread == pytest.approx(0.02 * math.sqrt(30 / 29))
+    assert over_rounds(paired, 6).spread == pytest.approx(0.02 * math.sqrt(5))
+    assert over_rounds(Paired(1.0, 0.02, 5, 6), 6).spread == 0.02
+    assert over_rounds(Paired(1.0, 0.02, 5, 6), 5).spread == pytest.approx(0.02 * math.sqrt(6 / 5))
+    assert over_rounds(Paired(1.0, 0.4, 5), 6).spread == 0.5
+
+
+def test_the_fewest_rounds_that_a_process_took():
+    def rounds(*calls):
+        return calibrate_readings(measured(1.0, "ratio", "", calls=n) for n in calls).rounds
+
+    assert rounds(6, 7, 200, 30, 30) == 6
+    assert rounds(200, 31, 30, 40, 50) == 30
+    assert rounds(*[None] * 5) == 30

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gnnperf.meters import latency
-from gnnperf.meters.latency import DeviceClock, Pair, median_interval, smallest_effect
+from gnnperf.meters.clocks import DeviceClock
+from gnnperf.meters.latency import Pair, smallest_effect
+from gnnperf.meters.looks import median_interval
 
 
 def sleep(seconds):
@@ -226,7 +228,7 @@ def test_slow_calls_take_fewer_rounds():
     pair.fit_into(2.0)
     assert 30 <= pair.rounds <= 42
     pair.fit_into(0.1)
-    assert pair.rounds == 30
+    assert pair.rounds == 6
 
 
 def test_quick_calls_take_all_their_rounds():

@@ -9,16 +9,22 @@ from gnnperf.workloads import WORKLOADS
 from .own_project import CONFTEST
 
 AHEAD = """
+from contextlib import nullcontext
+
 import pytest
 from gnnperf.recipes import compress
 from gnnperf.training.checkpoints import only_cached
+
+DONE = []
 
 @pytest.mark.gnnperf_cases(
     workloads={workloads}, recipes=["global@0.5", "layer@0.9+finetune"], seeds=[0, 1]
 )
 def test_it(case, trained):
-    with only_cached():
+    # The run's first trains for itself, before the others' trainings are begun.
+    with only_cached() if DONE else nullcontext():
         compress(trained(case.workload, case.seed), case.recipe)
+    DONE.append(case)
 """
 
 
@@ -56,19 +62,35 @@ def test_bases_and_trainings_after_recipes_are_done_in_processes(pytester, proje
     result.assert_outcomes(passed=8)
     result.stdout.fnmatch_lines(
         [
-            "gnnperf: 4 bases are missing, 2 are trained at a time",
+            "gnnperf: 3 bases are missing, 2 are trained at a time",
             "gnnperf: 4 trainings after recipes are missing, 2 are trained at a time",
         ]
     )
 
 
+def test_each_file_waits_for_its_own_alone(pytester, project, monkeypatch):
+    asked = []
+    monkeypatch.setattr(study, "train_ahead", lambda bench, trainings, *_: asked.append(trainings))
+    marked = """
+        import pytest
+
+        @pytest.mark.gnnperf_cases(workloads=["bbbp-gin"], recipes=["layer@0"], seeds={seeds})
+        def test_it(case, trained): ...
+        """
+    seeds = {"first": [0, 1, 2], "then": [2, 3]}
+    pytester.makepyfile(**{f"test_{n}": marked.format(seeds=some) for n, some in seeds.items()})
+    project("test_first.py", "test_then.py", "--gnnperf-jobs=2").assert_outcomes(passed=5)
+    # The run's first case waits for nothing but its own.
+    assert [[seed for _, seed, _ in trainings] for trainings in asked] == [[0], [1, 2], [2, 3]]
+
+
 def test_what_is_cached_is_not_done_again(ahead, in_turn):
     ahead("--gnnperf-jobs=2").assert_outcomes(passed=4)
-    assert in_turn == [2, 2]
+    assert in_turn == [2]
     result = ahead("--gnnperf-jobs=2")
     result.assert_outcomes(passed=4)
     result.stdout.no_fnmatch_line("*at a time")
-    assert in_turn == [2, 2]
+    assert in_turn == [2]
 
 
 @pytest.mark.parametrize(
@@ -94,18 +116,18 @@ def test_an_error_is_reported_by_the_case_that_needs_the_training(
         import pytest
 
         @pytest.mark.gnnperf_cases(
-            workloads=["mine-net", "cora_node-spline"], recipes=["layer@0"], seeds=[0, 1]
+            workloads=["mine-net", "cora_node-spline"], recipes=["layer@0"], seeds=[0, 1, 2]
         )
         def test_it(case, trained):
             trained(case.workload, case.seed)
         """
     )
     result = project("test_ahead.py", f"--gnnperf-cache={tmp_path}", "--gnnperf-jobs=2")
-    assert in_turn == [4]
-    result.assert_outcomes(passed=2, failed=2)
+    assert in_turn == [5]
+    result.assert_outcomes(passed=3, failed=3)
     result.stdout.fnmatch_lines(
         [
-            "gnnperf: a training ahead failed: mine-net, seed 0 (so did 1 more): "
+            "gnnperf: a training ahead failed: mine-net, seed 1 (so did 1 more): "
             "RuntimeError: mat1 and mat2 shapes cannot be multiplied*",
             "*mat1 and mat2 shapes cannot be multiplied*",
         ]
@@ -120,16 +142,16 @@ def test_a_workload_that_cannot_be_pickled_says_so(pytester, project, tmp_path, 
         test_ahead="""
         import pytest
 
-        @pytest.mark.gnnperf_cases(workloads=["mine-net"], recipes=["layer@0"], seeds=[0, 1])
+        @pytest.mark.gnnperf_cases(workloads=["mine-net"], recipes=["layer@0"], seeds=[0, 1, 2])
         def test_it(case, trained):
             trained(case.workload, case.seed)
         """
     )
     result = project("test_ahead.py", f"--gnnperf-cache={tmp_path}", "--gnnperf-jobs=2")
-    result.assert_outcomes(passed=2)
+    result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(
         [
-            "gnnperf: a training ahead failed: mine-net, seed 0 (so did 1 more): the workload "
+            "gnnperf: a training ahead failed: mine-net, seed 1 (so did 1 more): the workload "
             "cannot be sent to another process: TypeError: cannot pickle *"
         ]
     )
@@ -141,8 +163,8 @@ def test_processes_that_die_leave_the_work_to_the_cases(project, monkeypatch):
         yield
 
     monkeypatch.setattr(study, "side_by_side", side_by_side)
-    result = project("--gnnperf-jobs=2", "--gnnperf-seeds=5,6")
-    result.assert_outcomes(passed=2)
+    result = project("--gnnperf-jobs=2", "--gnnperf-seeds=5,6,7")
+    result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(["gnnperf: a process died; the rest is trained case by case"])
 
 

@@ -19,7 +19,7 @@ def fleet(tmp_path):
 
 
 def output(driver):
-    text, _ = driver.communicate(timeout=120)
+    text, _ = driver.communicate(timeout=400)
     assert driver.returncode == 0, text
     return text
 

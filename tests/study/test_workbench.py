@@ -45,6 +45,14 @@ def test_trained_once_and_read_the_next_time(tmp_path, quick):
         assert torch.equal(value, second.model.state_dict()[name])
 
 
+def test_the_base_tells_what_its_dataset_holds(synthetic_bench):
+    data = synthetic_bench.trained("cora_node-spline", 0).data
+    dataset = synthetic_bench.dataset(WORKLOADS["cora_node-spline"].dataset)
+    assert data["graphs"] == "1"
+    assert data["nodes"] == str(dataset.graphs[0].num_nodes)
+    assert data["labels"] == str(dataset.classes)
+
+
 def test_every_caller_has_a_model_of_its_own(synthetic_bench):
     one, two = (synthetic_bench.trained("cora_node-spline", 0) for _ in range(2))
     with torch.no_grad():

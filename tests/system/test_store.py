@@ -1,6 +1,6 @@
 import pytest
 
-from gnnperf.system.store import DamagedFileError, key_of, read_checked, write_checked
+from gnnperf.system.store import DamagedFileError, key_of, open_checked, read_checked, write_checked
 
 
 @pytest.mark.parametrize("content", [b"", b"x", bytes(1000)])
@@ -39,3 +39,27 @@ def test_a_file_that_is_absent_is_no_damaged_one(tmp_path):
 def test_the_key_is_decided_by_every_setting():
     assert key_of({"a": 1, "b": 2}) == key_of({"b": 2, "a": 1})
     assert key_of({"a": 1}) != key_of({"a": 2})
+
+
+def test_a_content_is_read_as_a_file_of_its_own(tmp_path):
+    write_checked(tmp_path / "a", bytes(range(100)))
+    with open_checked(tmp_path / "a") as file:
+        assert file.read(3) == b"\0\1\2"
+        assert file.tell() == 3
+        assert file.seek(-1, 2) == 99
+        assert file.read() == b"c"
+        assert file.seek(10) == 10
+        assert file.seek(5, 1) == 15
+        assert file.read(1) == b"\x0f"
+
+
+def test_nothing_else_is_opened(tmp_path):
+    for content in (b"", b"short", b"x" * 100):
+        (tmp_path / "a").write_bytes(content)
+        damaged = pytest.raises(DamagedFileError, match="a is damaged; delete it")
+        with damaged, open_checked(tmp_path / "a"):
+            pass
+    with pytest.raises(FileNotFoundError), open_checked(tmp_path / "b"):
+        pass
+    with pytest.raises(DamagedFileError, match="cannot be read"), open_checked(tmp_path):
+        pass

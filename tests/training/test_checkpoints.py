@@ -32,6 +32,20 @@ def test_what_is_saved_comes_back(tmp_path):
     assert loaded["report"] == {"epochs": 3}
 
 
+def test_reading_holds_the_tensors_once(tmp_path):
+    memray = pytest.importorskip("memray")
+    state = {f"layer{n}": torch.rand(1 << 19) for n in range(4)}
+    tensor_bytes = sum(tensor.nbytes for tensor in state.values())
+    save_checkpoint(tmp_path / "a.ckpt", {"state": state})
+    load_checkpoint(tmp_path / "a.ckpt")
+    with memray.Tracker(tmp_path / "trace.bin"):
+        loaded = load_checkpoint(tmp_path / "a.ckpt")
+    with memray.FileReader(tmp_path / "trace.bin") as reader:
+        peak_bytes = reader.metadata.peak_memory
+    assert all(torch.equal(loaded["state"][name], state[name]) for name in state)
+    assert tensor_bytes <= peak_bytes <= 1.1 * tensor_bytes
+
+
 def test_made_once_and_then_read(tmp_path):
     made = []
     for _ in range(2):

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import gc
-import json
-import os
-import pickle
-import subprocess
-import sys
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 from gnnperf.meters.base import Call, Meter, MeterError, Readings
+from gnnperf.meters.fresh_process import in_fresh_process
 from gnnperf.records import Reading, measured
 
 
@@ -114,39 +110,10 @@ def _memray() -> Any:
 
 def _in_fresh_process(meter: type[HeapMeter], call: Call) -> Readings:
     _memray()
-    try:
-        content = pickle.dumps((sys.path, meter, call))
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise MeterError(
-            f"the call cannot go to a fresh process ({error}); make it a function or an object of "
-            "an importable module, or do not measure isolated"
-        ) from error
-    with TemporaryDirectory(prefix="gnnperf-memray-") as folder:
-        task, answer = Path(folder) / "task.pickle", Path(folder) / "answer.json"
-        task.write_bytes(content)
-        command = [sys.executable, "-m", __name__, str(task), str(answer)]
-        done = subprocess.run(command, env=_environment(), capture_output=True, text=True)
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-            raise MeterError(f"the fresh process failed ({last}); try the call there by hand")
-        return {k: Reading(**v) for k, v in json.loads(answer.read_text()).items()}
+    return in_fresh_process(partial(_measured, meter, call))
 
 
-def _environment() -> dict[str, str]:
-    torch = sys.modules.get("torch")
-    # As many threads as here: each has scratch memory of its own.
-    threads = {} if torch is None else {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-    return {**os.environ, **threads, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-
-
-def _answer(task: Path, answer: Path) -> None:
-    """The fresh process's side."""
-    path, meter, call = pickle.loads(task.read_bytes())
-    sys.path[:] = path
-    used: HeapMeter = meter()
+def _measured(meter: type[HeapMeter], call: Call) -> Readings:
+    used = meter()
     used.measure(call)
-    answer.write_text(json.dumps({name: asdict(r) for name, r in used.readings.items()}))
-
-
-if __name__ == "__main__":
-    _answer(Path(sys.argv[1]), Path(sys.argv[2]))
+    return used.readings

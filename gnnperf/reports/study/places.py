@@ -46,7 +46,7 @@ _INFERENCE = {
     "memory": "peak_heap_bytes",
     "parameters": "parameters",
     "epochs": "dense_epochs",
-    "train_time": "training_seconds",
+    "train_time": "dense_training_seconds",
 }
 _TRAINING = {
     "accuracy": "score",
@@ -82,6 +82,9 @@ def place_of(row: Mapping[str, str]) -> Place:
         summary = ""
     names = _TRAINING if row["method"] == "l2" else _INFERENCE
     reading = names[metric if row["table"] == "6" else row["metric"]]
+    if row["table"] == "7" and reading == "dense_training_seconds":
+        # From scratch to one stopping rule, never a continuation.
+        reading = "training_wall_seconds"
     return Place(f"{dataset}-{model}", _recipe(row), reading, summary)
 
 
