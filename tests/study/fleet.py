@@ -110,7 +110,7 @@ class Fleet:
         self.address = line.split()[-1]
 
     def start_worker(self, **others: str) -> subprocess.Popen[str]:
-        options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--memory-limit", "0")
+        options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--death-timeout", "30")
         worker = self.start(
             *("-m", "distributed.cli.dask_worker", self.address, *options),
             *("--local-directory", str(self.folder / "scratch")),
