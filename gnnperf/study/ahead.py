@@ -54,14 +54,14 @@ def train_ahead(
     bases: list[sending.Training] = [(*base, None) for base in dict.fromkeys(t[:2] for t in wanted)]
     after = [training for training in wanted if parse_recipe(training[2]).trains]
     with ExitStack() as stack:
-        client = None
+        client, once = None, functools.cache(announce)
         # A recipe waits for its base: side by side, two processes would wait for the same one.
         for what, asked in (("bases", bases), ("trainings after recipes", after)):
             missing = [training for training in asked if not _cached(workbench, training)]
             if missing and cluster is not None:
                 client = client or stack.enter_context(connected(cluster))
                 announce(f"{len(missing)} {what} are missing, {cluster} is asked to train them")
-                missing = trained_away(workbench, missing, client, announce)
+                missing = trained_away(workbench, missing, client, once)
             if len(missing) > 1 and jobs > 1:
                 processes = min(jobs, len(missing))
                 announce(f"{len(missing)} {what} are missing, {processes} are trained at a time")

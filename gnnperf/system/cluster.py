@@ -104,10 +104,10 @@ def _quiet() -> Iterator[None]:
 
 
 def worker_folder() -> str | None:
-    """On a worker: its own folder for what it may lose; however the worker ends."""
-    from distributed import get_worker
+    """On a worker: its own folder for what it may lose; it goes, however the worker ends."""
+    with suppress(ImportError, ValueError):  # No worker.
+        from distributed import get_worker
 
-    with suppress(ValueError):  # No worker.
         return str(get_worker().local_directory)
     return None
 

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from gnnperf.errors import GnnperfError
-from gnnperf.records import Reading, Record, to_json
+from gnnperf.records import Record, measured, to_json
 from gnnperf.study.gather import gather
 from gnnperf.study.shards import digest_of
 
@@ -21,7 +21,10 @@ def record(test, cpu="cpu A"):
         recipe="layer@0",
         seed=TESTS.index(test),
         metric="accuracy",
-        readings={"accuracy": Reading.measured(0.5, "fraction", "test part")},
+        readings={"accuracy": measured(0.5, "fraction", "test part")},
+        layers={},
+        coverage={},
+        finetune={},
         provenance={"machine": machine, "versions": {"torch": "2"}},
     )
 
