@@ -125,8 +125,8 @@ def test_it(case): ...
 PEAK = """
 import resource, sys, time, pytest
 began = time.perf_counter()
-pytest.main([*sys.argv[1:], "-q", "-q", "--collect-only", "-p", "no:cacheprovider",
-    "--gnnperf-data=synthetic", "-p", "no:terminal"])
+pytest.main([*sys.argv[1:], "-qq", "--collect-only", "-p", "no:cacheprovider",
+    "--gnnperf-data=synthetic"])
 print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
 

@@ -19,7 +19,7 @@ from gnnperf.recipes import compress
     workloads=["mine-net"], recipes=["layer@0", "layer@0.5"], seeds=[0, 1, 2]
 )
 def test_sizes(case, trained, measure):
-    measure(compress(trained(case.workload, case.seed), case.recipe), meters=("size", "score"))
+    measure(compress(trained(case.workload, case.seed), case.recipe), meters=("size", "scores"))
 
 @pytest.mark.gnnperf_cases(workloads=["mine-net"], recipes=["layer@0"], over_seeds=2)
 def test_over_seeds(case): ...

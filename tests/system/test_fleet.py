@@ -17,7 +17,9 @@ def client():
 
 
 def answers(client, *tasks):
-    numbered = [Task(number, *task) for number, task in enumerate(tasks)]
+    numbered = [
+        Task(n, work, args, kind=tuple(kind)) for n, (work, args, *kind) in enumerate(tasks)
+    ]
     return {answer.number: answer for answer in sent_out(client, iter(numbered), print)}
 
 
@@ -75,3 +77,16 @@ def test_work_that_kills_every_worker_says_so_and_the_rest_is_done(client):
     assert found[0].failure == "every worker that did it died, perhaps for want of memory"
     assert not found[0].unfit
     assert found[1].value == 2
+
+
+def joined(*parts):
+    return b"".join(parts)
+
+
+def test_files_go_along_as_further_arguments(client, tmp_path):
+    (tmp_path / "a").write_bytes(b"a")
+    (tmp_path / "b").write_bytes(b"b" * 100)
+    files = (tmp_path / "a", tmp_path / "b")
+    tasks = [Task(number, joined, (b"%d " % number,), shared=files) for number in range(3)]
+    found = {answer.number: answer.value for answer in sent_out(client, iter(tasks), print)}
+    assert found == {number: b"%d a" % number + b"b" * 100 for number in range(3)}
