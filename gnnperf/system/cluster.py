@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import logging
 import re
@@ -73,8 +74,10 @@ def connected(address: str) -> Iterator[Client]:
                 )
             )
         try:
+            if where == address:
+                asyncio.run(_greet(address))
             client = Client(where, timeout=_CONNECT_SECONDS, set_as_default=False)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # Any server may answer anything.
             raise UnreachableError(
                 f"--gnnperf-cluster {address}: no Dask scheduler answers there ({line_of(error)}); "
                 "start one with `dask scheduler`, and name the address that it prints"
@@ -84,6 +87,17 @@ def connected(address: str) -> Iterator[Client]:
         finally:
             with suppress(Exception):  # It may be gone; what it held is not wanted any more.
                 client.close(timeout=_CONNECT_SECONDS)
+
+
+async def _greet(address: str) -> None:
+    """Raise where no scheduler answers: for a silent server a client would wait for ever."""
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    security = Security().get_connection_args("client")
+    greeting = connect(address, timeout=_CONNECT_SECONDS, **security)
+    comm = await asyncio.wait_for(greeting, 2 * _CONNECT_SECONDS)
+    await comm.close()
 
 
 @contextmanager

@@ -1,4 +1,5 @@
 import socket
+import threading
 
 import pytest
 
@@ -50,11 +51,25 @@ def test_an_address_where_nobody_listens_is_named(monkeypatch):
         pass
 
 
-@pytest.mark.long
-def test_a_server_that_is_no_scheduler_is_named(monkeypatch):
+@pytest.mark.parametrize(
+    "says", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"], ids=["nothing", "HTTP"]
+)
+def test_a_server_that_is_no_scheduler_is_named(monkeypatch, says):
     pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
-    monkeypatch.setattr(cluster, "_CONNECT_SECONDS", 1)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+    monkeypatch.setattr(cluster, "_CONNECT_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+
+        def answer():
+            peer, _ = server.accept()
+            peer.sendall(says)
+            ended.wait(20)
+            peer.close()
+
+        ended = threading.Event()
+        thread = threading.Thread(target=answer)
+        thread.start()
         with pytest.raises(UnreachableError, match="no Dask scheduler"), connected(address):
             pass
+        ended.set()
+        thread.join()
