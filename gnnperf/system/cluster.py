@@ -69,7 +69,7 @@ def connected(address: str) -> Iterator[Client]:
                     n_workers=int(address.removeprefix("local:")),
                     threads_per_worker=1,
                     memory_limit=None,
-                    dashboard_address=None,
+                    dashboard_address=":0",
                     silence_logs=logging.CRITICAL,
                 )
             )

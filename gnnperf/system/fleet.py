@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LOOK_SECONDS = 2.0
+_AGAIN_SECONDS = 0.05
 _MOST_SECONDS_WITHOUT_WORKERS = 600.0
 _LEAST_IN_FLIGHT = 256
 """Enough for an adaptive cluster to see that there is work; what waits lies in its memory."""
@@ -161,9 +162,12 @@ class _Dispatch(Generic[T]):
             key=key,
             workers=None if allowed is None else sorted(allowed),
         )
-        self.flying[key] = _Sent(task, future, allowed)
-        future.add_done_callback(lambda done: self.done.put(done.key))
+        self._await(_Sent(task, future, allowed))
         return None
+
+    def _await(self, sent: _Sent[T]) -> None:
+        self.flying[sent.future.key] = sent
+        sent.future.add_done_callback(lambda done: self.done.put(done.key))
 
     def _shared(self, path: Path) -> Future:
         """The file's bytes, which workers hand on to each other."""
@@ -177,6 +181,10 @@ class _Dispatch(Generic[T]):
         task, status = sent.task, sent.future.status
         if status == "cancelled":
             raise self._gone(None)
+        if status in ("pending", "lost"):  # Its worker died since, and the scheduler begins again.
+            time.sleep(_AGAIN_SECONDS)
+            self._await(sent)
+            return None
         if status != "finished":
             return Answer(task.number, None, _why_died(sent.future.exception()))
         try:
