@@ -123,9 +123,7 @@ def train_away(sent: Parcel, workload: bytes, methods: bytes) -> Returned | Unfi
     """
     with ALONE:
         if module := _changed_module():
-            return Unfit(
-                f"workers have loaded {module} as it was before it was changed: restart them"
-            )
+            return Unfit(f"workers run {module} as it was before it was changed; restart them")
         try:
             return _trained(sent, workload, methods)
         except ModuleNotFoundError as error:

@@ -19,7 +19,7 @@ from gnnperf.recipes import compress
     workloads=["mine-net"], recipes=["layer@0", "layer@0.5"], seeds=[0, 1, 2]
 )
 def test_sizes(case, trained, measure):
-    measure(compress(trained(case.workload, case.seed), case.recipe), meters=("size", "scores"))
+    measure(compress(trained(case.workload, case.seed), case.recipe), meters=("scores",))
 
 @pytest.mark.gnnperf_cases(workloads=["mine-net"], recipes=["layer@0"], over_seeds=2)
 def test_over_seeds(case): ...
@@ -89,6 +89,7 @@ def test_what_is_no_shard_is_refused_in_a_sentence(suite, text):
     assert len(str(result.stderr)) < 250
 
 
+@pytest.mark.long
 def test_each_gone_case_is_judged_by_one_shard_and_other_shards_cases_by_none(suite, pytester):
     folder = pytester.path / "baselines"
     assert suite("--gnnperf-accept", "-k", "sizes").ret == 0
@@ -118,7 +119,8 @@ def without_times(value):
 
 
 def test_shards_gathered_equal_one_run_but_for_times(suite, pytester, monkeypatch, capsys):
-    assert suite("--gnnperf-accept", "-k", "sizes").ret == 0
+    chosen = ("--gnnperf-recipes=layer@0.5", "-k", "sizes and not seed2")
+    assert suite("--gnnperf-accept", *chosen).ret == 0
     # One seed's score is worse than its baseline's.
     (baseline,) = (pytester.path / "baselines").glob("*.json")
     baseline.write_text(
@@ -136,12 +138,12 @@ def test_shards_gathered_equal_one_run_but_for_times(suite, pytester, monkeypatc
         return folder
 
     whole = left("whole")
-    shards = [str(left(f"shard{n}", f"--gnnperf-shard={n}/3")) for n in (3, 1, 2)]
+    shards = [str(left(f"shard{n}", f"--gnnperf-shard={n}/2")) for n in (2, 1)]
     monkeypatch.chdir(pytester.path)
     capsys.readouterr()
     status = main(["gather", *shards, "--into", "gathered"])
     said = capsys.readouterr()
-    assert "6 cases gathered; written to gathered: benchmark.json, gate.json, gate.md" in said.out
+    assert "2 cases gathered; written to gathered: benchmark.json, gate.json, gate.md" in said.out
     for name in ("benchmark.json", "gate.json"):
         one = without_times(json.loads((whole / name).read_text()))
         all_of_them = without_times(json.loads((pytester.path / "gathered" / name).read_text()))
