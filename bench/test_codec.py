@@ -153,6 +153,7 @@ def quantized(value, bits):
     return QuantizedTensor(codes, bits, step, torch.tensor(0, dtype=torch.int8))
 
 
+@pytest.mark.proof
 def test_a_large_tensor(closing_row):
     """100 MB at density 0.5, level fast: encodes at 50 MB/s or more, decodes at 150 or more."""
     generator = torch.Generator().manual_seed(0)

@@ -157,6 +157,7 @@ def test_one_graph_at_a_time(case, trained, latency, closing_row):
 def recipes(preset):
     return preset.select(
         smoke=["global@0.9+finetune"],
+        quick=["global@0", "global@0.9+finetune"],
         default=[
             "global@0",
             "global@0.5+finetune",

@@ -6,7 +6,7 @@ import pytest
 
 from gnnperf.recipes import compress
 from gnnperf.study.measure import score_readings
-from gnnperf.workloads import PRUNING_WORKLOADS
+from gnnperf.workloads import PRUNING_WORKLOADS, SOON_TRAINED
 
 # A mean of fewer is none; --gnnperf-seeds decides, where it is given.
 SEEDS_AT_LEAST = 3
@@ -26,7 +26,7 @@ def mean_drop(bases, recipe):
 
 
 def workloads(preset):
-    return preset.select(smoke=["cora_node-spline"], default=PRUNING_WORKLOADS)
+    return preset.select(smoke=["cora_node-spline"], quick=SOON_TRAINED, default=PRUNING_WORKLOADS)
 
 
 @pytest.mark.gnnperf_cases(

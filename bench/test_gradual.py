@@ -5,14 +5,14 @@ import pytest
 from gnnperf.gates.thresholds import require_drop_at_most
 from gnnperf.recipes import compress, parse_recipe
 from gnnperf.study.measure import score_readings
-from gnnperf.workloads import PRUNING_WORKLOADS
+from gnnperf.workloads import PRUNING_WORKLOADS, SOON_TRAINED
 
 # The rule: gradual pruning loses at most so much of the twin's score up to this sparsity.
 DROP_AT_MOST = {0.5: 0.06, 0.8: 0.10, 0.9: 0.25}
 
 
 def workloads(preset):
-    return preset.select(smoke=["cora_node-spline"], default=PRUNING_WORKLOADS)
+    return preset.select(smoke=["cora_node-spline"], quick=SOON_TRAINED, default=PRUNING_WORKLOADS)
 
 
 def recipes(preset):

@@ -28,9 +28,7 @@ TICKETS = {
 
 def workloads(preset):
     return preset.select(
-        smoke=["cora_node-spline"],
-        quick=["cora_node-spline", "cora_link-ness"],
-        default=PRUNING_WORKLOADS,
+        smoke=["cora_node-spline"], quick=["cora_node-spline"], default=PRUNING_WORKLOADS
     )
 
 

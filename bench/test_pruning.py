@@ -4,7 +4,7 @@ import pytest
 
 from gnnperf.gates.thresholds import require_drop_at_most, require_size_ratio_at_least
 from gnnperf.recipes import compress, parse_recipe
-from gnnperf.workloads import PRUNING_WORKLOADS
+from gnnperf.workloads import PRUNING_WORKLOADS, SOON_TRAINED
 
 # The rule: up to this sparsity, the case loses at most so much of its dense twin's score. About
 # twice the largest drop that 3 seeds (Cora's nodes: 10) showed on real data and on the stand-in.
@@ -35,7 +35,6 @@ DROP_AT_MOST = {
         "layer+finetune": {0.5: 0.06, 0.8: 0.12, 0.9: 0.15},
     },
 }
-SLOW = "proteins-hgpsl"
 # The rule: from this sparsity on, the stored file is at least so many times smaller.
 SIZE_RATIO_AT_LEAST = {0.0: 1.0, 0.5: 1.83, 0.8: 4.0, 0.9: 6.8}
 
@@ -50,12 +49,16 @@ def grid(preset):
 
 
 def grid_of_slow(preset):
-    """Its cases would take longer than all others of smoke together."""
-    return preset.select(smoke=["global@0.5"], default=grid(preset))
+    """The whole of it would take longer than all others together."""
+    return preset.select(
+        smoke=["global@0.5"], quick=["global@0.5", "global@0.9+finetune"], default=grid(preset)
+    )
 
 
-@pytest.mark.gnnperf_cases(workloads=[w for w in PRUNING_WORKLOADS if w != SLOW], recipes=grid)
-@pytest.mark.gnnperf_cases(workloads=[SLOW], recipes=grid_of_slow)
+@pytest.mark.gnnperf_cases(workloads=SOON_TRAINED, recipes=grid)
+@pytest.mark.gnnperf_cases(
+    workloads=[w for w in PRUNING_WORKLOADS if w not in SOON_TRAINED], recipes=grid_of_slow
+)
 def test_pruning(case, trained, measure):
     record = measure(compress(trained(case.workload, case.seed), case.recipe))
 

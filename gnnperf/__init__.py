@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from gnnperf.training import LinkPrediction as LinkPrediction
     from gnnperf.training import NodeClassification as NodeClassification
     from gnnperf.training import Prediction as Prediction
+    from gnnperf.training import Sampled as Sampled
     from gnnperf.training import Trained as Trained
     from gnnperf.training import TrainSettings as TrainSettings
     from gnnperf.workloads import Workload as Workload
@@ -50,6 +51,7 @@ _PUBLIC = {
     "OwnDataset": "gnnperf.datasets",
     "Prediction": "gnnperf.training",
     "Record": "gnnperf.records",
+    "Sampled": "gnnperf.training",
     "Trained": "gnnperf.training",
     "TrainSettings": "gnnperf.training",
     "Workload": "gnnperf.workloads",

@@ -23,16 +23,20 @@ from gnnperf.compression.pruning.magnitude import (
     prune,
 )
 from gnnperf.compression.pruning.structured import narrow
-from gnnperf.compression.quantization.a2q.recipe import a2q, parse_bits
-from gnnperf.compression.quantization.methods import (
+from gnnperf.compression.quantization.a2q.recipe import a2q
+from gnnperf.compression.quantization.a2q.target import parse_bits
+from gnnperf.compression.quantization.configuration import (
     ABOUT_ARGUMENT,
     ABOUT_TRAINING,
     parse_configuration,
     parse_training,
+)
+from gnnperf.compression.quantization.methods import (
     quantize_after_training,
     train_protected,
     train_quantized,
 )
+from gnnperf.compression.quantization.mixed import ABOUT_MIXED, mix, parse_budget
 from gnnperf.compression.retraining import is_usable
 from gnnperf.deploy import DeployError, find_deployment
 from gnnperf.records import unavailable
@@ -149,8 +153,10 @@ METHODS: dict[str, Method] = {
         train_protected,
         "quantize",
     ),
+    "mixed": Method(ABOUT_MIXED, parse_budget, mix, "quantize"),
     "a2q": Method(
-        "aggregation-aware quantization; bits 2 to 8 of the weights, and of features to begin with",
+        "aggregation-aware quantization; bits 2 to 8 of the weights, and of features to begin "
+        "with; perhaps with mean bits of hidden features to be reached, as in a2q@4:target=2",
         parse_bits,
         a2q,
         "quantize",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from torch import nn
 
 from gnnperf.datasets import SPECS as DATASETS
-from gnnperf.datasets import Dataset, DatasetSource
+from gnnperf.datasets import Dataset, DatasetSource, ogbn
 from gnnperf.errors import GnnperfError
 from gnnperf.models import graph_baselines
 from gnnperf.models.gcn import GCN
@@ -20,12 +21,14 @@ from gnnperf.models.graphconv import GraphConvNet
 from gnnperf.models.hgpsl import HGPSL
 from gnnperf.models.ness import Ness
 from gnnperf.models.sage import SageLinks
+from gnnperf.models.sage_nodes import SageNodes
 from gnnperf.models.spline import SplineNet
 from gnnperf.models.walkpool import WalkPooling
 from gnnperf.training import (
     GraphClassification,
     LinkPrediction,
     NodeClassification,
+    Sampled,
     Task,
     TrainSettings,
 )
@@ -137,6 +140,10 @@ def _comparison(dataset: DatasetSource, model: Callable[[int, int], nn.Module]) 
     )
 
 
+def _gcn(hidden: int, dataset: Dataset) -> nn.Module:
+    return GCN(dataset.features, dataset.classes, hidden)
+
+
 WORKLOADS: dict[str, Workload] = {
     workload.name: workload
     for workload in (
@@ -193,6 +200,16 @@ WORKLOADS: dict[str, Workload] = {
             train=TrainSettings(epochs=100, learning_rate=0.01, weight_decay=5e-4),
             finetune=TrainSettings(epochs=50, learning_rate=0.01, weight_decay=5e-4),
         ),
+        *(
+            Workload(
+                dataset=DATASETS["cora_public"],
+                architecture=name,
+                task=NodeClassification(),
+                model=partial(_gcn, hidden),
+                train=TrainSettings(epochs=200, learning_rate=0.01, weight_decay=5e-4),
+            )
+            for name, hidden in (("gcn", 16), ("gcn128", 128))
+        ),
         Workload(
             dataset=DATASETS["cora_node"],
             architecture="graphconv",
@@ -237,12 +254,27 @@ WORKLOADS: dict[str, Workload] = {
             train=TrainSettings(epochs=5, learning_rate=0.005),
             finetune=TrainSettings(epochs=2, learning_rate=0.005),
         ),
+        *(
+            Workload(
+                dataset=dataset,
+                architecture="sage",
+                task=NodeClassification(
+                    sampled=Sampled(1024, (15, 10)), timed=Sampled(4096, (15, 10))
+                ),
+                model=lambda dataset: SageNodes(dataset.features, dataset.classes),
+                train=TrainSettings(epochs=20, learning_rate=0.003, validate_every=5),
+                finetune=TrainSettings(epochs=5, learning_rate=0.003, validate_every=5),
+            )
+            for dataset in (ogbn.ARXIV, ogbn.PRODUCTS)
+        ),
     )
 }
 
 
 PRUNING_WORKLOADS = ("cora_node-spline", "cora_link-ness", "bbbp-gnnnet", "proteins-hgpsl")
 """The four that the paper prunes (sections 3.2 and 3.3)."""
+SOON_TRAINED = PRUNING_WORKLOADS[:3]
+"""Those of them that train in seconds; HGP-SL takes a minute, and as long again for fine-tuning."""
 
 
 def register_workload(workload: Workload) -> None:

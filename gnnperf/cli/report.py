@@ -16,7 +16,8 @@ def add_command(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
         "runs",
         nargs="+",
         metavar="RUN",
-        help="what --benchmark-json wrote, a folder of such files, or gnnperf's cache",
+        help="what --gnnperf-json or --benchmark-json wrote, a folder of such files, or "
+        "gnnperf's cache",
     )
     report.add_argument("--html", metavar="FILE", help="one page with everything in it")
     report.add_argument("--markdown", metavar="DIR", help="the same as Markdown with SVG files")

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from gnnperf.codec import State
+from gnnperf.codec import State, Value
 from gnnperf.compression.quantization.a2q.linear import IntegerFeatures
 from gnnperf.compression.quantization.convolution import (
     MessagePassingSites,
@@ -22,17 +22,18 @@ from gnnperf.compression.quantization.convolution import (
 )
 from gnnperf.compression.quantization.export import FoldedNorm
 from gnnperf.compression.quantization.fake_quantize import FrozenQuantize
-from gnnperf.compression.quantization.linear import IntegerLinear
+from gnnperf.compression.quantization.linear import FloatLinear, IntegerLinear
 from gnnperf.compression.quantization.protection import Protection
 from gnnperf.compression.quantization.quantize import with_linears
+from gnnperf.compression.quantization.raw import WholeFeatures
 from gnnperf.errors import GnnperfError
 from gnnperf.models.ties import ties
 
 PARTS: dict[str, type[nn.Module]] = {
     kind.__name__: kind
     for kind in (
-        *(FoldedNorm, FrozenQuantize, IntegerFeatures, IntegerLinear, MessagePassingSites),
-        *(QuantizedAggregate, UpdateSite, nn.Identity),
+        *(FloatLinear, FoldedNorm, FrozenQuantize, IntegerFeatures, IntegerLinear),
+        *(MessagePassingSites, QuantizedAggregate, UpdateSite, WholeFeatures, nn.Identity),
     )
 }
 """The modules that a file may put into a model; each is made of plain attributes, buffers, and
@@ -129,10 +130,14 @@ def inside_parts(parts: Iterable[Part]) -> tuple[str, ...]:
 
 
 def _is_stored(state: State, name: str, tensor: Tensor, inside: tuple[str, ...]) -> bool:
-    stored = state.get(name)
-    kept = isinstance(stored, Tensor) and stored.shape == tensor.shape
+    kept = name in state and stored_shape(state[name]) == tuple(tensor.shape)
     # A part's tensors are not the class's, whatever they are called.
     return kept and not name.startswith(inside)
+
+
+def stored_shape(value: Value) -> tuple[int, ...]:
+    """Of a tensor, or of a weight that is stored as codes."""
+    return tuple((value if isinstance(value, Tensor) else value.values).shape)
 
 
 def tensors_of(model: nn.Module) -> dict[str, Tensor]:

@@ -20,6 +20,7 @@ from gnnperf.compression.blueprint import (
     Part,
     inside_parts,
     is_plain,
+    stored_shape,
     tensors_of,
 )
 from gnnperf.compression.quantization.quantize import with_linears
@@ -69,9 +70,7 @@ def _require_alike(model: nn.Module, plan: Blueprint, state: State) -> None:
     """Compare what the class has with what the shipped one had."""
     inside = inside_parts(plan.parts)
     had: dict[str, Any] = {
-        name: tuple(value.shape)
-        for name, value in state.items()
-        if isinstance(value, Tensor) and not name.startswith(inside)
+        name: stored_shape(value) for name, value in state.items() if not name.startswith(inside)
     }
     had |= {name: tuple(shape) for name, shape in plan.shapes.items()}
     # What the file keeps under one name alone.
@@ -101,13 +100,12 @@ def _reshape(model: nn.Module, plan: Blueprint, state: State) -> None:
     changed: dict[int, Tensor | None] = {}
     inside = inside_parts(plan.parts)
     for name, tensor in tensors_of(model).items():
-        stored = state.get(name)
         if name in plan.dropped:
             changed[id(tensor)] = None
-        elif name.startswith(inside) or not isinstance(stored, Tensor):
+        elif name.startswith(inside) or name not in state:
             continue
-        elif stored.shape != tensor.shape:
-            empty = torch.empty(stored.shape, dtype=tensor.dtype, device=tensor.device)
+        elif (shape := stored_shape(state[name])) != tuple(tensor.shape):
+            empty = torch.empty(shape, dtype=tensor.dtype, device=tensor.device)
             parameter = isinstance(tensor, nn.Parameter)
             changed[id(tensor)] = nn.Parameter(empty) if parameter else empty
     for module in model.modules():

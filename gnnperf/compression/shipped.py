@@ -21,6 +21,7 @@ from gnnperf.compression.quantization.export import IntegerModel
 from gnnperf.compression.rebuilding import rebuilt
 from gnnperf.errors import GnnperfError
 from gnnperf.models.ties import whole_state
+from gnnperf.ops.bounded import bounded_messages
 from gnnperf.records import plain, structured
 from gnnperf.system.files import atomic_write
 
@@ -88,7 +89,8 @@ def _hollow(model: nn.Module) -> nn.Module:
 @torch.no_grad()
 def _require_equal(compressed: Compressed, loaded: nn.Module) -> None:
     for batch in list(compressed.twin.parts.test)[:_CHECKED_BATCHES]:
-        expected, found = (tree_leaves(m.eval()(batch)) for m in (compressed.shipped, loaded))
+        with bounded_messages(compressed.shipped), bounded_messages(loaded):
+            expected, found = (tree_leaves(m.eval()(batch)) for m in (compressed.shipped, loaded))
         if len(expected) != len(found) or not all(map(_same, expected, found)):
             raise ShippedError(
                 f"{compressed.twin.workload}, {compressed.recipe}: read back, the model computes "
@@ -141,9 +143,7 @@ def _filled(decoded: codec.Decoded, model: nn.Module) -> nn.Module:
         raise BlueprintError(f"how its model is made cannot be read ({error})") from None
     model = rebuilt(plain_module(model, "the model"), plan, decoded.state)
     if plan.integers:
-        whole = IntegerModel(model.requires_grad_(False)).eval()
-        whole.restore(decoded.state)
-        return whole
+        return IntegerModel.of_state(model.requires_grad_(False), decoded.state).eval()
     try:
         model.load_state_dict(whole_state(model, decoded.state))
     except RuntimeError as error:

@@ -73,9 +73,7 @@ def weight_names(model: nn.Module, batch: Data | None = None) -> list[str]:
 
 def a_batch(parts: Parts) -> Data | None:
     """One to follow a model on: of a part that stays the same, where there is one."""
-    return next(
-        (part[0] for part in (parts.test, parts.validation, parts.train) if len(part)), None
-    )
+    return next((part[0] for part in (parts.measured, parts.validation, parts.train) if part), None)
 
 
 def _normalises(part: nn.Module) -> bool:

@@ -68,6 +68,25 @@ def link_stand_in(seed: int) -> Sequence[Data]:
     return [Data(x=_words(field, generator, power=8, floor=0.02), edge_index=edge_index, y=label)]
 
 
+_LABELLED, _VALIDATION, _TESTED = 20, 500, 1000  # Of each class; nodes.
+
+
+def public_stand_in(seed: int) -> Sequence[Data]:
+    """`stand_in` with masks as large as those of Planetoid's public split."""
+    [graph] = stand_in(seed)
+    order = torch.randperm(_NODES, generator=torch.Generator().manual_seed(seed))
+    of_class = [order[graph.y[order] == one][:_LABELLED] for one in range(len(_CLASS_SIZES))]
+    train = torch.cat(of_class)
+    rest = order[~torch.isin(order, train)]
+    for name, index in (
+        ("train_mask", train),
+        ("val_mask", rest[:_VALIDATION]),
+        ("test_mask", rest[-_TESTED:]),
+    ):
+        graph[name] = torch.zeros(_NODES, dtype=torch.bool).index_fill_(0, index, True)
+    return [graph]
+
+
 def _words(
     topic: Tensor, generator: torch.Generator, power: float = 1.5, floor: float = 0.25
 ) -> Tensor:
@@ -113,5 +132,9 @@ SPECS = tuple(
         download=_download,
         stand_in=make,
     )
-    for name, make in (("cora_node", stand_in), ("cora_link", link_stand_in))
+    for name, make in (
+        ("cora_node", stand_in),
+        ("cora_link", link_stand_in),
+        ("cora_public", public_stand_in),
+    )
 )

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from gnnperf.errors import GnnperfError
+from gnnperf.ops.bounded import bounded_messages
 
 
 class DeployError(GnnperfError):
@@ -149,7 +150,8 @@ def agreement(
     """
     if not batches:
         return Agreement(1.0, 0.0, 0)
-    pairs = [(_logits(model(b)), _logits(deployed(deployed.prepare(b)))) for b in batches]
+    with bounded_messages(model):
+        pairs = [(_logits(model(b)), _logits(deployed(deployed.prepare(b)))) for b in batches]
     for expected, found in pairs:
         if expected.shape != found.shape:
             raise DeployError(

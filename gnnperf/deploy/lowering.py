@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -15,6 +14,7 @@ from gnnperf.compression.masks import Masks
 from gnnperf.deploy.base import DeployError
 from gnnperf.deploy.plan import Activation, Layer, Plan
 from gnnperf.ops import SparseMatrix
+from gnnperf.ops.message_kinds import changed
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -68,19 +68,6 @@ def lowered(module: nn.Module) -> Form:
             raise CannotLowerError(f"{name or type(module).__name__} {reason}")
     with torch.no_grad():
         return lowering(module)
-
-
-def changed(part: nn.Module) -> str | None:
-    """Why a module, its parts aside, may not compute what its type does; None where it does."""
-    if "forward" in vars(part):
-        return "has a forward of its own"
-    # torch's and PyG's alike.
-    if any(value for name, value in vars(part).items() if _HOOKS.search(name)):
-        return "has hooks"
-    return "is in training mode" if part.training else None
-
-
-_HOOKS = re.compile(r"^_\w*forward_(pre_)?hooks$|^_explain$")
 
 
 def only(module: nn.Module, *kinds: type[M]) -> M:

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.nn import MessagePassing
 
-from gnnperf.deploy.edges import Call, Edges, Kept, NotedCall
-from gnnperf.deploy.message_kinds import MODES, Message, kind_of, message_of
+from gnnperf.ops.edges import Call, Edges, Kept, NotedCall
+from gnnperf.ops.message_kinds import MODES, Message, dense_edges, kind_of, message_of
 
 KEPT = "lean_messages"
 """Field of a prepared batch."""
@@ -43,6 +43,7 @@ class SparseMessages:
     lean_source: str
     lean_weight: str | None
     lean_kinds: frozenset[str]
+    forms_no_messages = True
 
     def propagate(self, edge_index: Any, size: Any = None, **kwargs: Any) -> Tensor:
         """As MessagePassing's; by way of it where edges or features are of another kind."""
@@ -54,7 +55,7 @@ class SparseMessages:
 
     def _combined(self, edge_index: Any, size: Any, given: dict[str, Any]) -> Tensor | None:
         kept, conv = self.lean_current.kept, _module(self)
-        if kept is None or type(edge_index) is not Tensor or not edge_index.size(1):
+        if kept is None or not dense_edges(edge_index):
             return None
         weight = None if self.lean_weight is None else given[self.lean_weight]
         source = 0 if conv.flow == "source_to_target" else 1

@@ -34,6 +34,7 @@ from gnnperf.models.gcn import GCN
 from gnnperf.models.graph_baselines import GraphNet
 from gnnperf.models.graphconv import GraphConvNet
 from gnnperf.models.sage import SageLinks
+from gnnperf.models.sage_nodes import SageNodes
 from gnnperf.ops import SparseMatrix
 from gnnperf.ops.graphs import adjacency, mean_readout, starts
 
@@ -132,6 +133,13 @@ DONE = "operators cached, scatter replaced"
 def two_layers(model: GCN | GraphConvNet) -> Plan:
     """Two convolutions with ReLU between them."""
     layers, operators = chain([model.conv1, model.conv2], "none")
+    return Plan(layers, raw_features, operators, done=(DONE,))
+
+
+@register_lowering(SageNodes)
+def sage_nodes(model: SageNodes) -> Plan:
+    """Convolutions with ReLU between them."""
+    layers, operators = chain(list(model.convs), "none")
     return Plan(layers, raw_features, operators, done=(DONE,))
 
 

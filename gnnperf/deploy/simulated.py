@@ -12,6 +12,7 @@ from gnnperf.compression.quantization.fake_quantize import FakeQuantize, Quantiz
 from gnnperf.compression.quantization.linear import QuantizedLinear
 from gnnperf.compression.quantization.protection import Protection
 from gnnperf.compression.quantization.sites import replace_module
+from gnnperf.compression.quantization.weights import QuantizedWeights
 from gnnperf.ops import Aggregate
 
 
@@ -31,6 +32,8 @@ def float_form(model: nn.Module) -> nn.Module:
             replace_module(copied, part, _linear(part))
         elif isinstance(part, QuantizedAggregate):
             replace_module(copied, part, Aggregate().eval())
+        elif isinstance(part, QuantizedWeights):
+            part.detach(copied)
         for name, child in list(part.named_children()):
             if isinstance(child, (UpdateSite, Protection)):
                 delattr(part, name)
@@ -39,9 +42,8 @@ def float_form(model: nn.Module) -> nn.Module:
 
 
 def _linear(part: QuantizedLinear) -> nn.Linear:
-    levels, grid = part.kernel.levels(part.weight)
     linear = nn.Linear(part.weight.size(1), part.weight.size(0), part.bias is not None)
-    linear.weight.copy_(levels * grid.scale)
+    linear.weight.copy_(part.kernel(part.weight))
     if part.bias is not None:
         linear.bias.copy_(part.bias)
     return linear.requires_grad_(False).eval()

@@ -55,7 +55,8 @@ class WalkPooling(nn.Module):
     and back to the ends, with the link and without it, and the change in all closed walks, are
     what a small network judges. `forward(data)` gives logits [pairs] of `data.edge_label_index`.
     Source: Pan, Shi and Dokmanic, Neural Link Prediction with Walk Pooling (ICLR 2022); the
-    node features are projected to `hidden` first, and the judging network is smaller.
+    node features are projected to `hidden` first, and the judging network is smaller. The GCN never
+    passes over the link in question, which the public code lets it do for pairs that are linked.
     """
 
     def __init__(

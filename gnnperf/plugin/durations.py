@@ -26,7 +26,7 @@ class Progress:
         self._config, self._cache = config, config.stash[WORKBENCH].options.cache
         self._todo = {item.nodeid: key for item in items if (key := _key(config, item))}
         self._known = read_durations(self._cache)
-        self._done: dict[Key, float] = {}
+        self._cases = len(self._todo)
         self._kept: dict[Key, float] = {}
         self._said = time.monotonic()
 
@@ -40,12 +40,9 @@ class Progress:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take a case's time, and say now and then what is left."""
-        from gnnperf.study.durations import left
-
         if report.when != "call" or report.nodeid not in self._todo:
             return
         key = self._todo.pop(report.nodeid)
-        self._done[key] = report.duration
         record = self._config.stash[RECORDS].get(report.nodeid)
         # To read a finished case takes no time, and says nothing of what it took.
         if report.passed and not (record and record.provenance.get("resumed")):
@@ -53,10 +50,20 @@ class Progress:
         now = time.monotonic()
         if self._todo and now - self._said >= _SAY_EVERY_SECONDS:
             self._said = now
-            announce(self._config, left(list(self._todo.values()), self._done, self._known))
+            # A run may be cut off at any time.
+            self._keep()
+            announce(self._config, self._left())
+
+    def _left(self) -> str:
+        from gnnperf.study.durations import left
+
+        return left(list(self._todo.values()), self._cases, self._kept, self._known)
 
     def pytest_sessionfinish(self) -> None:
         """Keep what was learnt."""
+        self._keep()
+
+    def _keep(self) -> None:
         from gnnperf.study.durations import keep_durations
 
         if self._kept:

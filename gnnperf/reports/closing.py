@@ -122,10 +122,11 @@ def _distinct(records: Sequence[Record]) -> list[Record]:
 
 
 def _studies(records: Sequence[Record], width: int | None, colours: bool) -> str:
-    titles = dict.fromkeys(study_of(record.recipe) for record in records)
+    studies: dict[str, list[Record]] = {}
+    for record in records:
+        studies.setdefault(study_of(record.recipe), []).append(record)
     return "\n\n".join(
-        _fitted(title, _rows([r for r in records if study_of(r.recipe) == title], colours), width)
-        for title in titles
+        _fitted(title, _rows(group, colours), width) for title, group in studies.items()
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 
 from gnnperf.records import Record
@@ -17,12 +18,37 @@ def dominates(one: Point, other: Point) -> bool:
 
 
 def front(points: Mapping[str, Point]) -> list[str]:
-    """Names of those that no other dominates, in their order."""
-    return [
-        name
-        for name, point in points.items()
-        if not any(dominates(other, point) for other in points.values())
-    ]
+    """Names of those that no other dominates, in their order.
+
+    Of up to three costs the time hardly grows faster than the number of points.
+    """
+    different = sorted({tuple(point) for point in points.values()})
+    if different and len(different[0]) <= 3:
+        best = _of_three(different)
+    else:
+        best = {p for p in different if not any(dominates(other, p) for other in different)}
+    return [name for name, point in points.items() if tuple(point) in best]
+
+
+def _of_three(points: Sequence[tuple[float, ...]]) -> set[tuple[float, ...]]:
+    """Those of different points, in order, that none before them dominates.
+
+    Of the points so far only a staircase matters: second costs that rise while third ones fall.
+    """
+    best: set[tuple[float, ...]] = set()
+    seconds: list[float] = []
+    thirds: list[float] = []
+    for point in points:
+        _, second, third = (*point, 0.0, 0.0)[:3]
+        place = bisect_right(seconds, second)
+        if place and thirds[place - 1] <= third:
+            continue
+        best.add(point)
+        begin = end = bisect_left(seconds, second)
+        while end < len(seconds) and thirds[end] >= third:
+            end += 1
+        seconds[begin:end], thirds[begin:end] = [second], [third]
+    return best
 
 
 def trade_off(record: Record, *, time: bool = True) -> Point:

@@ -6,6 +6,7 @@ A case then only measures, and nothing else runs while it does.
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -20,7 +21,14 @@ from gnnperf.study import sending
 from gnnperf.study.away import ALONE, first_missing
 from gnnperf.study.cases import Training
 from gnnperf.study.dispatch import trained_away
-from gnnperf.study.sending import Failure, Pickled, received, sentence, told
+from gnnperf.study.durations import (
+    Expected,
+    keep_durations,
+    read_durations,
+    told,
+    training_key,
+)
+from gnnperf.study.sending import Failure, Pickled, failures_told, received, sentence
 from gnnperf.study.workbench import Workbench, WorkbenchOptions
 from gnnperf.system.cluster import connected
 from gnnperf.system.devices import free_gpu
@@ -64,8 +72,10 @@ def train_ahead(
                 missing = trained_away(workbench, missing, client, once)
             if len(missing) > 1 and jobs > 1:
                 processes = min(jobs, len(missing))
-                announce(f"{len(missing)} {what} are missing, {processes} are trained at a time")
-                for line in told(_train(workbench.options, missing, jobs)):
+                text = f"{len(missing)} {what} are missing, {processes} are trained at a time"
+                seconds = _expected_seconds(workbench.options.cache, missing)
+                announce(text if seconds is None else f"{text}, {told(seconds / processes)}")
+                for line in failures_told(_train(workbench.options, missing, jobs)):
                     announce(line)
 
 
@@ -75,6 +85,14 @@ def _cached(workbench: Workbench, training: sending.Training) -> bool:
         return first_missing(workbench, training) is None
     except Exception:  # A project's own model raises anything; the case itself reports it.
         return True
+
+
+def _expected_seconds(cache: Path, missing: Sequence[sending.Training]) -> float | None:
+    """Of all, by those that were trained before; None where most are unlike any of them."""
+    keys = [training_key(*training) for training in missing]
+    seconds, unknown = Expected(read_durations(cache)).total(keys)
+    known = len(keys) - unknown
+    return None if known < unknown else seconds * len(keys) / known
 
 
 def _train(
@@ -107,9 +125,14 @@ def _train_one(
         METHODS.update(received(methods))
         with ALONE, free_gpu(gpus_to_share(options.device)) as number:
             device = options.device if number is None else torch.device("cuda", number)
-            trained = _workbench(replace(options, device=device)).trained(name, seed)
+            workbench = _workbench(replace(options, device=device))
+            started = time.perf_counter()
+            trained = workbench.trained(name, seed)
             if recipe is not None:
+                started = time.perf_counter()
                 compress(trained, recipe)
+            seconds = time.perf_counter() - started
+        keep_durations(options.cache, {training_key(name, seed, recipe): seconds})
     except Exception as error:  # The case trains and meets the error again, where it is reported.
         return training, sentence(error)
     return None

@@ -23,6 +23,7 @@ from gnnperf.meters.base import Readings
 from gnnperf.meters.latency import Pair
 from gnnperf.meters.looks import Budget
 from gnnperf.records import Reading, measured, unavailable
+from gnnperf.study.whole import whole_graph
 
 # Beside the case and its twin, which the user's own rounds measure.
 ROUNDS, SECONDS = 60, 5.0
@@ -44,7 +45,7 @@ class DeployedPair:
     Attributes:
         name: of the deployment.
         case, twin: deployed.
-        case_batches, twin_batches: the test part, prepared by each.
+        case_batches, twin_batches: the test part or what stands for it, prepared by each.
     """
 
     name: str
@@ -56,15 +57,15 @@ class DeployedPair:
     @staticmethod
     def of(compressed: Compressed) -> DeployedPair:
         """Deploy both; raises DeployError where that cannot be had."""
-        name, test = compressed.deployment, compressed.twin.parts.test
+        name, timed = compressed.deployment, compressed.twin.parts.measured
         case, twin = deploy(compressed, name), deploy(compressed.twin, name)
         return DeployedPair(
-            name, case, twin, list(map(case.prepare, test)), list(map(twin.prepare, test))
+            name, case, twin, list(map(case.prepare, timed)), list(map(twin.prepare, timed))
         )
 
     @property
     def calls(self) -> tuple[Computing, Computing]:
-        """The case's inference over the test part, and the twin's."""
+        """The case's inference over the batches, and the twin's."""
         return Computing(self.case, self.case_batches), Computing(self.twin, self.twin_batches)
 
     def checked(self, compressed: Compressed) -> Readings:
@@ -96,6 +97,8 @@ class DeployedPair:
         if readings["cpu_ratio"].value is not None:
             readings["eager_ratio"] = self._eager_ratio(compressed, eager, cap_seconds)
             readings["single_cpu_ratio"] = self._single_cpu_ratio(compressed, cap_seconds)
+            models = {"": self.case, "twin_": self.twin}
+            readings.update(whole_graph(models, compressed.twin.parts, cap_seconds))
         if self._compilations() != compiled:
             raise DeployError(
                 f"deploy={self.name} compiled while it was timed; let its prepare() meet every "
@@ -135,8 +138,8 @@ class DeployedPair:
         if eager is None:
             reason = "nobody handed over the model as it is written in PyG; measure(eager=...)"
             return unavailable("ratio", "beside PyG eager", reason)
-        test = compressed.twin.parts.test
-        return _ratio(self.calls[0], Computing(eager.eval(), test), compressed, cap_seconds)
+        timed = compressed.twin.parts.measured
+        return _ratio(self.calls[0], Computing(eager.eval(), timed), compressed, cap_seconds)
 
     def _single_cpu_ratio(self, compressed: Compressed, cap_seconds: float) -> Reading:
         graphs = single_graphs(compressed.twin.parts.test)

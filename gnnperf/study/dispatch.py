@@ -12,7 +12,7 @@ from uuid import uuid4
 from tqdm import tqdm
 
 from gnnperf.study.away import Returned, parcel, receive, train_away
-from gnnperf.study.sending import Failure, Pickled, Training, told
+from gnnperf.study.sending import Failure, Pickled, Training, failures_told
 from gnnperf.study.workbench import Workbench
 from gnnperf.system.fleet import Task, sent_out
 
@@ -56,7 +56,7 @@ def trained_away(
                 unfit.append((training, wrong))
     for reason in dict.fromkeys(reason for _, reason in unfit):
         announce(reason)
-    for line in told([*sending.failures, *failures]):
+    for line in failures_told([*sending.failures, *failures]):
         announce(line)
     return [training for training, _ in unfit]
 

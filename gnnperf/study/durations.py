@@ -63,6 +63,13 @@ class Expected:
         return sum(value for value in each if value is not None), each.count(None)
 
 
+def training_key(workload: str, seed: int, recipe: str | None) -> Key:
+    """Of a training that is done ahead of the cases; without a recipe, of the dense base."""
+    if recipe is None:
+        return ("training of the base", workload, str(seed))
+    return ("training after a recipe", workload, recipe, str(seed))
+
+
 def estimate(keys: Sequence[Key], known: Mapping[Key, float]) -> str:
     """`about 4 h 10 min for 1,950 cases, by earlier runs`; empty where nothing can be told."""
     seconds, unknown = Expected(known).total(keys)
@@ -72,13 +79,15 @@ def estimate(keys: Sequence[Key], known: Mapping[Key, float]) -> str:
     return text + (f"; {unknown:,} of them never ran" if unknown else "")
 
 
-def left(todo: Sequence[Key], done: Mapping[Key, float], known: Mapping[Key, float]) -> str:
-    """`1,830 of 1,950 cases are left, about 3 h 40 min`, by this run first."""
-    text = f"{len(todo):,} of {len(todo) + len(done):,} cases are left"
-    seconds, unknown = Expected({**known, **done}).total(todo)
+def left(
+    todo: Sequence[Key], cases: int, took: Mapping[Key, float], known: Mapping[Key, float]
+) -> str:
+    """`1,830 of 1,950 cases are left, about 3 h 40 min`, by the times of this run first."""
+    text = f"{len(todo):,} of {cases:,} cases are left"
+    seconds, unknown = Expected({**known, **took}).total(todo)
     if unknown:
         # Of tests that have not begun: as long as those that ran, for want of anything better.
-        seconds += unknown * statistics.fmean(done.values()) if done else math.nan
+        seconds += unknown * statistics.fmean(took.values()) if took else math.nan
     return text if math.isnan(seconds) else f"{text}, {told(seconds)}"
 
 

@@ -34,6 +34,7 @@ from gnnperf.records import Layer, Reading, Record, measured, unavailable
 from gnnperf.study.deployed import DeployedPair
 from gnnperf.study.finite import require_finite
 from gnnperf.study.training_cost import training_cost
+from gnnperf.study.whole import on_batch, whole_graph
 from gnnperf.system.machine import describe_machine, git_commit, versions
 from gnnperf.training import Metric, Parts, Trained, evaluate
 from gnnperf.training.metrics import metric_named
@@ -49,6 +50,10 @@ SIMULATED_ROUNDS, SIMULATED_SECONDS = 30, 1.0
 
 DEFAULT_METERS = ("scores", "size", "latency", "cost")
 """What a case takes unless told otherwise: all that needs no window of seconds."""
+
+
+_OF_THE_MODEL = ("scores", "size")
+"""The passes that are of the whole test part, or of the weights, whatever batch is timed."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,8 @@ def measure(
     )
     readings: Readings = {} if deployed is None else deployed.checked(compressed)
     for name in dict.fromkeys(meters):
-        readings.update(passes[name](compressed, setting))
+        found = passes[name](compressed, setting)
+        readings.update(found if name in _OF_THE_MODEL else on_batch(found, twin.parts))
     readings.update(compressed.readings)
     finetuned = compressed.finetuned
     return Record(
@@ -123,7 +129,7 @@ def measure(
         },
         coverage={n: (part.changed, part.total) for n, part in compressed.coverage.items()},
         finetune={} if finetuned is None else {**asdict(finetuned), "kept": compressed.kept},
-        provenance={**_provenance(twin), **(provenance or {})},
+        provenance={**_provenance(twin), **_timed(twin.parts), **(provenance or {})},
         dataset=twin.data["dataset"],
         source=twin.data["source"],
         higher_is_better=headline(twin).higher_is_better,
@@ -274,10 +280,14 @@ def latency_readings(
     )
     run_pair(pair)
     readings = pair.readings()
-    switched_off = readings["cpu_ratio"].value is None
-    if switched_off:
+    if readings["cpu_ratio"].value is None:
         return readings
-    return {**readings, **simulated_readings(compressed, cap_seconds)}
+    models = {"": compressed.shipped, "twin_": twin.model}
+    return {
+        **readings,
+        **simulated_readings(compressed, cap_seconds),
+        **whole_graph(models, twin.parts, cap_seconds),
+    }
 
 
 def _latency(compressed: Compressed, setting: Setting) -> Readings:
@@ -325,7 +335,7 @@ def memory_readings(compressed: Compressed, setting: Setting) -> Readings:
             torch.save(deployed_state(compressed.model), mine)
         torch.save(twin.model.state_dict(), dense)
         load = [
-            LoadAndInfer(path, read, copied(model), twin.parts.test)
+            LoadAndInfer(path, read, copied(model), twin.parts.measured)
             for path, read, model in (
                 (mine, read_mine, compressed.shipped),
                 (dense, _read_dense, twin.model),
@@ -372,8 +382,8 @@ class Inference:
 
 
 def inference(model: nn.Module, parts: Parts) -> Inference:
-    """A call that computes the model on the test part once."""
-    return Inference(model, parts.test)
+    """A call that computes the model once, on the test part or on what stands for it."""
+    return Inference(model, parts.measured)
 
 
 @dataclass(frozen=True)
@@ -442,6 +452,10 @@ def gpus_of(device: torch.device) -> tuple[int, ...]:
 
 def _device(trained: Trained) -> torch.device:
     return device_of(trained.model)
+
+
+def _timed(parts: Parts) -> dict[str, str]:
+    return {} if parts.timed is None else {"timed": parts.timed.name}
 
 
 def _provenance(trained: Trained) -> dict[str, Any]:

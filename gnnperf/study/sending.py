@@ -74,7 +74,7 @@ def sentence(error: Exception) -> str:
     return kind + (str(error).strip().partition("\n")[0] or "no reason given")
 
 
-def told(failures: Iterable[Failure]) -> Iterator[str]:
+def failures_told(failures: Iterable[Failure]) -> Iterator[str]:
     """A line a reason, with the first training that failed so and how many others did."""
     by_reason: dict[str, list[Training]] = {}
     for training, reason in failures:

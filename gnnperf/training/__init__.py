@@ -9,6 +9,7 @@ from gnnperf.training.tasks.graphs import GraphClassification
 from gnnperf.training.tasks.links import LinkPrediction
 from gnnperf.training.tasks.nodes import NodeClassification
 from gnnperf.training.tasks.prediction import Prediction
+from gnnperf.training.tasks.sampled import Sampled
 from gnnperf.training.trained import Trained, fit_cached
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "NodeClassification",
     "Parts",
     "Prediction",
+    "Sampled",
     "Scores",
     "Task",
     "TrainSettings",

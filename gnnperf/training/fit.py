@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch_geometric.data import Data
 from tqdm import tqdm
 
+from gnnperf.ops.bounded import MESSAGE_BYTES, bounded_messages
 from gnnperf.training.metrics import metric_named
 from gnnperf.training.optimizers.registry import find_optimizer
 from gnnperf.training.seeding import seeded
@@ -59,13 +60,7 @@ def prepared(model: nn.Module, parts: Parts) -> Parts:
     A model with a method `prepare(data) -> data` says what that is.
     """
     prepare: Callable[[Data], Data] | None = getattr(model, "prepare", None)
-    if prepare is None:
-        return parts
-    train = parts.train
-    return Parts(
-        train.changed(prepare) if isinstance(train, Drawn) else [prepare(b) for b in train],
-        *([prepare(batch) for batch in part] for part in (parts.validation, parts.test)),
-    )
+    return parts if prepare is None else parts.each(prepare)
 
 
 def evaluate(model: nn.Module, task: Task, batches: Sequence[Data]) -> Scores:
@@ -73,7 +68,7 @@ def evaluate(model: nn.Module, task: Task, batches: Sequence[Data]) -> Scores:
     training = model.training
     model.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), bounded_messages(model, message_bytes_of(task)):
             return task.evaluate(model, batches)
     finally:
         model.train(training)
@@ -137,6 +132,11 @@ def fit(
     return FitReport(best.epoch, epoch, time.perf_counter() - started, best.scores, diverged)
 
 
+def message_bytes_of(task: Task) -> int:
+    """From how many bytes on a convolution's messages are bounded; a task may say otherwise."""
+    return int(getattr(task, "message_bytes", MESSAGE_BYTES))
+
+
 def finite(model: nn.Module) -> bool:
     """Whether every weight is a number."""
     return all(bool(parameter.isfinite().all()) for parameter in model.parameters())
@@ -190,7 +190,9 @@ def _one_epoch(
     model.train()
     for batch in _shuffled(batches):
         optimizer.zero_grad()
-        task.loss(model, batch).backward()
+        with bounded_messages(model, message_bytes_of(task)):
+            loss = task.loss(model, batch)
+        loss.backward()
         if settings.clip_value is not None:
             nn.utils.clip_grad_value_(model.parameters(), settings.clip_value)
         optimizer.step()

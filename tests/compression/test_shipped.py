@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torch_geometric.nn import BatchNorm, GCNConv, SAGEConv, global_mean_pool
+from torch_geometric.nn import BatchNorm, GCNConv, SAGEConv, TAGConv, global_mean_pool
 
 import gnnperf
 from gnnperf import codec
@@ -51,16 +51,32 @@ class Tied(nn.Module):
         return self.head(global_mean_pool(x, data.batch))
 
 
+class Past(nn.Module):
+    """Weights that no linear layer of its own reads, between two that do."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = TAGConv(FEATURES, 6), nn.GRU(6, 6, batch_first=True)
+        self.third, self.head = nn.Parameter(torch.randn(6, 6)), nn.Linear(6, 2)
+
+    def forward(self, data):
+        x = self.first(data.x, data.edge_index).relu()
+        x = self.second(x.unsqueeze(1))[0].squeeze(1) @ self.third
+        return self.head(global_mean_pool(x.relu(), data.batch))
+
+
 MODELS = {
     "gcn": Net,
     "sage": partial(Net, SAGEConv),
     "gin": lambda: GIN(FEATURES, 2),
     "tied": Tied,
+    "past": Past,
 }
 BASES = {name: base(make) for name, make in MODELS.items()}
 STEPS = (
     *("global@0.5", "layer@0.6", "width@0.4", "gradual@0.7", "finetune", "l2@0.001", "dense"),
-    *("lottery@0.5", "ptq@int8", "ptq@int4", "qat@int8", "dq@int4", "a2q@4"),
+    *("lottery@0.5", "ptq@int8", "ptq@w4a8:hidden", "qat@w2a8:channels", "dq@int4", "a2q@4"),
+    *("a2q@4:target=2", "mixed@3", "mixed@2.5:qat"),
 )
 
 
@@ -103,7 +119,11 @@ def test_every_chain_keeps_its_promises_or_is_refused_in_one_sentence(
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize(
-    "text", ["width@0.4+global@0.5+finetune+ptq@int4", "a2q@4", "gradual@0.7+dq@int8"]
+    "text",
+    [
+        *("width@0.4+global@0.5+finetune+ptq@int4", "a2q@4:target=2", "gradual@0.7+dq@w4a8"),
+        "mixed@3:hidden",
+    ],
 )
 def test_the_class_alone_gives_the_model_again(tmp_path, name, text):
     compressed = gnnperf.compress(BASES[name], text)

@@ -10,7 +10,8 @@ from torch_geometric.data import Batch, Data
 from gnnperf.compression import attach_masks
 from gnnperf.compression.quantization.fake_quantize import QuantizerSettings
 from gnnperf.compression.quantization.protection import Protection
-from gnnperf.compression.quantization.quantize import calibrate, quantized
+from gnnperf.compression.quantization.quantize import Plan, calibrate, quantized
+from gnnperf.compression.quantization.weights import WeightSettings
 from gnnperf.deploy import (
     DEPLOYMENTS,
     EXACT,
@@ -253,7 +254,8 @@ class TestIntegers:
     def quantized(self, name, bits=8, protection=None):
         net, batches = trained(name), batches_of(name)
         settings = QuantizerSettings(bits, range="abs")
-        model, _ = quantized(net, batches[0], settings, protection)
+        plan = Plan(WeightSettings(bits), settings, protection=protection)
+        model = quantized(net, batches[0], plan).model
         calibrate(model, batches)
         return model, batches
 

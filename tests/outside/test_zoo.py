@@ -9,6 +9,7 @@ import torch
 from gnnperf import codec, compress
 from gnnperf.codec import QuantizedTensor
 from gnnperf.compression import Deployed
+from gnnperf.compression.shipped import encoded
 from gnnperf.errors import GnnperfError
 from gnnperf.study.finite import require_finite
 from gnnperf.study.measure import size_readings
@@ -21,21 +22,16 @@ SHORT = ("global@0.5", "width@0.5", "ptq@int8")
 """They train nothing."""
 LONG = (
     *("layer@0.9", "global@0.5+finetune", "gradual@0.5", "lottery@0.5", "l2@1e-3"),
-    *("qat@int8", "dq@int8", "a2q@4"),
+    *("qat@int8", "dq@int8", "a2q@4", "a2q@4:target=2", "mixed@3:qat", "ptq@w2a8:channels"),
 )
 
-# Their convolutions hold their weights themselves, and the head alone is a linear layer.
-ONE_LINEAR = "nothing to quantize: of its 1 linear layers .* quantize a model with at least two"
 # A quarter of its linear layers is for nodes of degrees that no graph here has.
 IDLE = "quantizers of the model have seen no data .* on batches that reach every layer"
 # The score of a node is divided by the norm of a vector that is pruned as a whole.
 DIVIDED = r"\d+ of \d+ logits are NaN or infinite in the compressed model, .* a milder recipe"
 
 REFUSED = {
-    ("arma", "ptq qat dq"): ONE_LINEAR,
-    ("rgcn", "ptq qat dq"): ONE_LINEAR,
-    ("rgcn-bases", "ptq qat dq"): ONE_LINEAR,
-    ("mf", "ptq qat dq a2q"): IDLE,
+    ("mf", "ptq qat dq a2q mixed"): IDLE,
     ("sag", "layer"): DIVIDED,
     ("bilinear", "width"): r"what _trilinear does to them is not known.*channel_groups\(\)",
 }
@@ -91,6 +87,7 @@ def check(name, recipe):
     require_coverage(compressed)
     require_agreement(compressed)
     require_round_trip(compressed)
+    encoded(compressed)  # Raises unless the file alone gives a model that computes the same.
     if not recipe.startswith("l2"):
         assert size_readings(compressed)["size_ratio"].value > 1
 
@@ -102,7 +99,7 @@ def require_coverage(compressed):
     twin = dict(compressed.twin.model.named_parameters())
     assert compressed.coverage
     for name, part in compressed.coverage.items():
-        if method in ("ptq", "qat", "dq", "a2q"):
+        if method in ("ptq", "qat", "dq", "a2q", "mixed"):
             assert isinstance(stored[name], QuantizedTensor), name
             assert part.total == stored[name].values.numel()
         elif method == "width":

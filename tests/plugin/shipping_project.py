@@ -68,6 +68,15 @@ import gnnperf
 from gnnperf.compression import RecipeError
 from gnnperf.training.checkpoints import only_cached
 
+@pytest.mark.gnnperf_cases(workloads=["mine-net"], recipes=["topk@0.5"], seeds=[0])
+def test_shipping(case, trained):
+    compressed = gnnperf.compress(trained(case.workload, case.seed), case.recipe + "+ptq@int8")
+    compressed.save("model.gnnz")
+    with open("expected.txt", "w") as file:
+        file.write(repr(compressed.shipped(compressed.twin.parts.test[0]).sum().item()))
+    with pytest.raises(RecipeError, match="quantizes, and then nothing can be removed"):
+        gnnperf.compress(trained(case.workload, case.seed), "ptq@int8+topk@0.5")
+
 @pytest.mark.gnnperf_cases(
     workloads=["mine-net"], recipes=["topk@0.50+finetune", "topk@0.25"], seeds=[0, 1]
 )
@@ -78,15 +87,6 @@ def test_it(case, trained, measure):
     assert record.value("covered") == 1.0
     assert record.value("answers") == record.value("twin_answers") == 42
     assert record.steps[0]["coverage"]["hidden.weight"][1] == 128
-
-@pytest.mark.gnnperf_cases(workloads=["mine-net"], recipes=["topk@0.5"], seeds=[0])
-def test_shipping(case, trained):
-    compressed = gnnperf.compress(trained(case.workload, case.seed), case.recipe + "+ptq@int8")
-    compressed.save("model.gnnz")
-    with open("expected.txt", "w") as file:
-        file.write(repr(compressed.shipped(compressed.twin.parts.test[0]).sum().item()))
-    with pytest.raises(RecipeError, match="quantizes, and then nothing can be removed"):
-        gnnperf.compress(trained(case.workload, case.seed), "ptq@int8+topk@0.5")
 """
 
 ELSEWHERE = """

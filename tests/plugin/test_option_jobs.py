@@ -3,6 +3,7 @@
 import pytest
 
 from gnnperf.study import ahead as study
+from gnnperf.study.durations import read_durations
 from gnnperf.system.parallel import WorkersDiedError
 from gnnperf.workloads import WORKLOADS
 
@@ -84,9 +85,10 @@ def test_each_file_waits_for_its_own_alone(pytester, project, monkeypatch):
     assert [[seed for _, seed, _ in trainings] for trainings in asked] == [[0], [1, 2], [2, 3]]
 
 
-def test_what_is_cached_is_not_done_again(ahead, in_turn):
+def test_what_is_cached_is_not_done_again(ahead, in_turn, tmp_path):
     ahead("--gnnperf-jobs=2").assert_outcomes(passed=4)
     assert in_turn == [2]
+    assert sum(key[0].startswith("training") for key in read_durations(tmp_path)) == 2
     result = ahead("--gnnperf-jobs=2")
     result.assert_outcomes(passed=4)
     result.stdout.no_fnmatch_line("*at a time")

@@ -1,3 +1,5 @@
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,3 +58,17 @@ def test_what_is_unavailable_is_no_point():
                 cpu_ratio=unavailable("ratio", "", "off"),
             )
         )
+
+
+@pytest.mark.parametrize("costs", [1, 2, 3, 4])
+def test_the_front_is_what_no_other_point_dominates(costs):
+    draw = random.Random(costs)
+    for count in (0, 1, 2, 40):
+        # Few values, so that there are ties and equal points.
+        points = {str(n): [draw.randint(0, 4) for _ in range(costs)] for n in range(count)}
+        expected = [
+            name
+            for name, point in points.items()
+            if not any(dominates(other, point) for other in points.values())
+        ]
+        assert front(points) == expected

@@ -69,10 +69,10 @@ def test_the_estimate_says_what_it_cannot_tell():
 
 def test_what_is_left_is_told_by_this_run_first():
     todo = [key(seed="1")]
-    assert left(todo, {key(): 120.0}, {key(): 900.0}) == "1 of 2 cases are left, about 2 min"
+    assert left(todo, 2, {key(): 120.0}, {key(): 900.0}) == "1 of 2 cases are left, about 2 min"
     other = [key(test="test_b"), key(seed="1")]
-    assert left(other, {key(): 120.0}, {}) == "2 of 3 cases are left, about 4 min"
-    assert left(other, {}, {}) == "2 of 2 cases are left"
+    assert left(other, 3, {key(): 120.0}, {}) == "2 of 3 cases are left, about 4 min"
+    assert left(other, 4, {}, {}) == "2 of 4 cases are left"
 
 
 @pytest.mark.parametrize(

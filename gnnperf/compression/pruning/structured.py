@@ -52,7 +52,7 @@ def narrow(trained: Trained, sparsity: float) -> Compressed:
 def _batches(parts: Parts) -> tuple[Mapping[bool, Data], Sequence[Data]]:
     """What to follow channels on, by whether it is for training, and what to check on."""
     held_out = [*parts.validation, *parts.test]
-    follow = {False: [*parts.train, *held_out][0]}
+    follow = {False: (parts.train if parts.train else held_out)[0]}
     if parts.train:
         # Training may use what inference does not.
         follow[True] = parts.train[0]

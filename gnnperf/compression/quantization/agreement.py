@@ -12,6 +12,7 @@ from gnnperf import codec
 from gnnperf.compression.compressed import Deployed
 from gnnperf.compression.finite import tensors_in
 from gnnperf.compression.quantization.fake_quantize import FrozenQuantize
+from gnnperf.ops.bounded import bounded_messages
 from gnnperf.records import Reading, measured
 from gnnperf.training.modules import copied
 
@@ -37,8 +38,9 @@ def agreement_readings(
         if isinstance(part, FrozenQuantize):
             part.register_forward_hook(note)
     simulated.eval()
-    expected = [value for batch in batches for value in tensors_in(simulated(batch))]
-    found = [value for batch in batches for value in tensors_in(shipped(batch))]
+    with bounded_messages(simulated), bounded_messages(shipped):
+        expected = [value for batch in batches for value in tensors_in(simulated(batch))]
+        found = [value for batch in batches for value in tensors_in(shipped(batch))]
     pairs = list(zip(expected, found, strict=True))
     same = torch.cat([(predicted(a) == predicted(b)).flatten() for a, b in pairs])
     furthest = max(float((a - b).abs().max()) for a, b in pairs if a.numel())

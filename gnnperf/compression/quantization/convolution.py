@@ -53,7 +53,13 @@ class UpdateSite(nn.Module):
 
 
 class MessagePassingSites(UpdateSite):
-    """The three sites of a convolution of PyG's, by hooks. A message is spared as its source is."""
+    """The three sites of a convolution of PyG's, by hooks. A message is spared as its source is.
+
+    Attributes:
+        rowwise: in eval mode, with ranges that are frozen, each row is rounded by itself.
+    """
+
+    rowwise = True
 
     def __init__(self, quantizer: Quantizer, protection: Protection | None) -> None:
         super().__init__(quantizer, protection)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -26,7 +27,6 @@ class QuantizerSettings:
         range: a name in RANGES: abs all extremes so far, mom their moving average, per percentiles.
         cut: share of the values that `per` cuts off on each side.
         signed: whether codes begin at -2^(bits - 1) or at 0; the numbers are the same.
-        channels: None: one range for all; else the number of first-dimension slices with one each.
     """
 
     bits: int
@@ -34,7 +34,6 @@ class QuantizerSettings:
     range: str = "per"
     cut: float = 0.001
     signed: bool = True
-    channels: int | None = None
 
     def __post_init__(self) -> None:
         check_bits(self.bits)
@@ -95,11 +94,14 @@ def fake_quantize(
 
 
 class FakeQuantize(nn.Module):
-    """Rounds what passes to 2^bits numbers; in training mode it learns the range first.
+    """Rounds activations to 2^bits numbers; in training mode it learns the range first.
 
-    In eval mode the range is frozen. Buffers, of their final shape from the start: `reach` [2] or
-    [2, channels], how far the range extends below and above 0; `batches`, how many were seen;
-    `bits`, so that a checkpoint of another width is refused.
+    In eval mode the range is frozen. Buffers, of their final shape from the start: `reach` [2], how
+    far the range extends below and above 0; `batches`, how many were seen; `bits`, so that a
+    checkpoint of another width is refused.
+
+    Attributes:
+        rounds: whether it rounds; where not, it only looks, which calibration makes use of.
     """
 
     reach: Tensor
@@ -108,21 +110,21 @@ class FakeQuantize(nn.Module):
 
     def __init__(self, settings: QuantizerSettings) -> None:
         super().__init__()
-        self.settings = settings
-        channels = () if settings.channels is None else (settings.channels,)
-        self.register_buffer("reach", torch.zeros(2, *channels))
+        self.settings, self.rounds = settings, True
+        self.register_buffer("reach", torch.zeros(2))
         self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
         self.register_buffer("bits", torch.tensor(settings.bits, dtype=torch.uint8))
 
     @torch.no_grad()
     def observe(self, values: Tensor) -> None:
-        """Learn the range from values [channels, ...] or of any shape; of none, nothing."""
+        """Learn the range from values of any shape; of none, nothing."""
         if not values.numel():
             return
-        rows = values.detach().flatten(0 if self.settings.channels is None else 1)
-        reach_of, update = RANGES[self.settings.range]
-        reach = reach_of(rows, self.settings.cut)
-        self.reach.copy_(update(self.reach, reach) if self.batches else reach)
+        reach_of, update, calibrate = RANGES[self.settings.range]
+        reach, batches = reach_of(values.detach().flatten(), self.settings.cut), int(self.batches)
+        if batches:
+            reach = (update if self.rounds else calibrate)(self.reach, reach, batches)
+        self.reach.copy_(reach)
         self.batches += 1
 
     def grid(self) -> Grid:
@@ -132,11 +134,8 @@ class FakeQuantize(nn.Module):
                 "quantizers of the model have seen no data and have no ranges; train or calibrate "
                 "it before it is evaluated or exported, on batches that reach every layer"
             )
-        if self.settings.channels is None:
-            below, above = self.reach.tolist()
-            return affine_grid(-below, above, self.settings.bits)
-        low, high = -self.reach[0], self.reach[1]
-        return affine_grid(low, high, self.settings.bits)
+        below, above = self.reach.tolist()
+        return affine_grid(-below, above, self.settings.bits)
 
     def forward(self, values: Tensor, spared: Spared | None = None) -> Tensor:
         """The values rounded, but for spared rows; raises QuantizationError for NaN."""
@@ -145,41 +144,46 @@ class FakeQuantize(nn.Module):
             self.observe(
                 values if spared is None else values.detach().index_select(0, spared.others)
             )
+        if not self.rounds:
+            # Another tensor, so that who follows values tells before and after apart.
+            return values.view_as(values)
         rows = None if spared is None else spared.rows
-        return fake_quantize(values, self._shaped(values), self.settings.gradient, rows)
+        return fake_quantize(values, self.grid(), self.settings.gradient, rows)
 
     def levels(self, values: Tensor) -> tuple[Tensor, Grid]:
         """Whole numbers as floats, and the grid by whose scale they are to be multiplied."""
         refuse_nan(values)
         if self.training:
             self.observe(values)
-        grid = self._shaped(values)
+        grid = self.grid()
         return grid.levels(values), grid
 
     def codes(self, values: Tensor) -> Codes:
         """Signed integer codes of the values, with one zero point and scale for all."""
         refuse_nan(values)
-        return codes_of(values, self._shaped(values))
+        return codes_of(values, self.grid())
+
+    def frozen(self) -> nn.Module:
+        """The same for inference; raises QuantizationError before anything was seen."""
+        return FrozenQuantize(self)
 
     def extra_repr(self) -> str:
         """What decides training, for people and for the checkpoints' keys."""
         return repr(self.settings)
 
-    def _shaped(self, values: Tensor) -> Grid:
-        grid = self.grid()
-        if self.settings.channels is None:
-            return grid
-        shape = (-1, *[1] * (values.dim() - 1))
-        return Grid(grid.bits, grid.scale.view(shape), grid.lowest.view(shape))  # type: ignore[union-attr]  # tensors, one entry a channel
-
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
-        bits = state_dict.get(prefix + "bits")
-        if bits is not None and int(bits) != self.settings.bits:
-            raise QuantizationError(
-                f"the checkpoint holds {int(bits)}-bit ranges ({prefix}bits) and the model has "
-                f"{self.settings.bits} bits; quantize the model as the checkpoint's was"
-            )
+        refuse_other_bits(state_dict, prefix, self.settings.bits)
         super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+def refuse_other_bits(state: Mapping[str, Any], prefix: str, bits: int) -> None:
+    """Raise QuantizationError for a quantizer's state, at this prefix, of another width."""
+    found = state.get(prefix + "bits")
+    if found is not None and int(found) != bits:
+        raise QuantizationError(
+            f"the checkpoint holds {int(found)}-bit ranges ({prefix}bits) and the model has "
+            f"{bits} bits; quantize the model as the checkpoint's was"
+        )
 
 
 class FrozenQuantize(nn.Module):

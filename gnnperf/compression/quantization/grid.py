@@ -52,6 +52,19 @@ class Grid:
         return (-(2 ** (self.bits - 1)) if signed else 0) - self.lowest
 
 
+def symmetric_grid(furthest: Number, bits: int) -> Grid:
+    """The grid of the range from -furthest to furthest, with one number more below 0 than above.
+
+    Its codes' zero point is 0. The ends lie half a step beyond the numbers above, or inside those
+    below. A range of zero width gets the smallest scale there is: its zeros stay exact.
+    """
+    lowest, steps = -(2.0 ** (bits - 1)), 2**bits - 1
+    if isinstance(furthest, Tensor):
+        scale = (2 * furthest.double() / steps).float().clamp(min=SMALLEST_SCALE)
+        return Grid(bits, scale, torch.full_like(scale, lowest))
+    return Grid(bits, max(float(np.float32(2 * furthest / steps)), SMALLEST_SCALE), lowest)
+
+
 def affine_grid(low: Number, high: Number, bits: int) -> Grid:
     """The grid of a range, which is first widened to include 0.
 

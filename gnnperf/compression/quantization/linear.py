@@ -12,12 +12,51 @@ from torch.nn import functional
 from gnnperf.codec import QuantizedTensor
 from gnnperf.compression.quantization.fake_quantize import Codes, FakeQuantize
 from gnnperf.compression.quantization.integer import affine_matmul
+from gnnperf.compression.quantization.weights import WeightQuantize
 
 # Sums of whole numbers up to it are exact in float32, in any order.
 EXACT_FLOAT32 = 2**24
 
 
-class QuantizedLinear(nn.Module):
+class LinearLike(nn.Module):
+    """What stands in for a linear layer of torch's or PyG's, and is called as they are."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def forward(self, *values: Tensor, **named: Tensor) -> Tensor:
+        """[..., in] to [..., out]; the values by place or by whichever name."""
+        (given,) = (*values, *named.values())
+        return self.compute(given)
+
+    def compute(self, values: Tensor) -> Tensor:
+        """[..., in] to [..., out]."""
+        raise NotImplementedError
+
+    def tie(self, other: Any) -> None:
+        """Hold the very weight of another layer, where it is the same."""
+        if torch.equal(self.weight, other.weight):
+            self.weight = other.weight
+
+    @property
+    def in_features(self) -> int:
+        """Width of what comes in."""
+        return self.weight.size(1)
+
+    @property
+    def out_features(self) -> int:
+        """Width of what goes out."""
+        return self.weight.size(0)
+
+    # As PyG's layer calls them.
+    in_channels, out_channels = in_features, out_features
+
+    def extra_repr(self) -> str:
+        """Widths, as `nn.Linear` shows them."""
+        return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"
+
+
+class QuantizedLinear(LinearLike):
     """`output(linear(input(x), quantized weight) + bias)`; the bias stays as it is.
 
     Parameters have the names of `nn.Linear`. In training mode the product is that of rounded
@@ -27,40 +66,81 @@ class QuantizedLinear(nn.Module):
 
     weight: nn.Parameter
     bias: nn.Parameter | None
+    output: nn.Module
 
     def __init__(
-        self, linear: nn.Module, quantizer: Callable[[], FakeQuantize] | None = None
+        self,
+        linear: nn.Module,
+        quantizer: Callable[[], FakeQuantize] | None = None,
+        kernel: WeightQuantize | None = None,
     ) -> None:
         super().__init__()
         self.weight = linear.weight  # type: ignore[assignment]  # PyG's Linear is no nn.Linear
         self.bias = linear.bias  # type: ignore[assignment]  # the same
-        if quantizer is not None:
-            self.input, self.kernel, self.output = quantizer(), quantizer(), quantizer()
+        if quantizer is not None and kernel is not None:
+            self.input, self.kernel, self.output = quantizer(), kernel, quantizer()
 
-    def forward(self, values: Tensor) -> Tensor:
+    def compute(self, values: Tensor) -> Tensor:
         """[..., in] to [..., out]."""
-        if self.training:
-            product = functional.linear(self.input(values), self.kernel(self.weight), self.bias)
+        if self.training or not self.input.rounds:
+            product = self.rounded(values)
         else:
-            left, left_grid = self.input.levels(values)
-            right, right_grid = self.kernel.levels(self.weight)
-            whole = exact_product(left, right, left_grid.bits + right_grid.bits)
-            product = rescaled(whole, left_grid.scale * right_grid.scale, self.bias)
-        rounded: Tensor = self.output(product)
-        return rounded
+            left, grid = self.input.levels(values)
+            right, scale = self.kernel.levels(self.weight)
+            whole = exact_product(left, right, grid.bits + self.kernel.settings.bits)
+            product = rescaled(whole, grid.scale * scale, self.bias)
+        result: Tensor = self.output(product)
+        return result
 
-    def extra_repr(self) -> str:
-        """Widths, as `nn.Linear` shows them."""
-        out_features, in_features = self.weight.shape
-        return f"{in_features}, {out_features}, bias={self.bias is not None}"
+    def rounded(self, values: Tensor) -> Tensor:
+        """The product of rounded numbers, in floating point."""
+        return functional.linear(self.input(values), self.kernel(self.weight), self.bias)
 
-    def integer(self) -> IntegerLinear:
-        """The same layer on integers; raises QuantizationError without ranges."""
-        codes = self.kernel.codes(self.weight.detach())
+    def shipped(self) -> LinearLike:
+        """The same layer for inference, on integers; raises QuantizationError without ranges."""
+        codes = self.kernel.codes(self.weight)
         return IntegerLinear(self.input, codes, self.kernel.settings.bits, self.bias, self.output)
 
 
-class IntegerLinear(nn.Module):
+class RawLinear(QuantizedLinear):
+    """A linear layer that reads raw features, which an integer product would have to make dense.
+
+    Its product is one of floating point in every mode, and so it is in the shipped layer, whose
+    weight is stored as codes.
+    """
+
+    def compute(self, values: Tensor) -> Tensor:
+        """[..., in] to [..., out]."""
+        result: Tensor = self.output(self.rounded(values))
+        return result
+
+    def shipped(self) -> LinearLike:
+        """The same layer for inference."""
+        return FloatLinear(self.input, self.kernel(self.weight.detach()), self.bias, self.output)
+
+
+class FloatLinear(LinearLike):
+    """A linear layer with a rounded weight, float32 [out, in], that computes as ever."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(
+        self, input: nn.Module, weight: Tensor, bias: Tensor | None, output: nn.Module
+    ) -> None:
+        super().__init__()
+        self.input, self.output = input, output
+        self.register_buffer("weight", weight)
+        self.register_buffer("bias", None if bias is None else bias.detach())
+
+    def compute(self, values: Tensor) -> Tensor:
+        """[..., in] to [..., out]."""
+        product = functional.linear(self.input(values), self.weight, self.bias)
+        rounded: Tensor = self.output(product)
+        return rounded
+
+
+class IntegerLinear(LinearLike):
     """A linear layer whose product is one of int8 codes, summed in int32.
 
     Args:
@@ -93,7 +173,7 @@ class IntegerLinear(nn.Module):
         )
         self.register_buffer("bias", None if bias is None else bias.detach())
 
-    def forward(self, values: Tensor) -> Tensor:
+    def compute(self, values: Tensor) -> Tensor:
         """[..., in] to [..., out]."""
         left: Codes = self.input.codes(values.flatten(0, -2))
         whole = affine_matmul(
@@ -104,7 +184,7 @@ class IntegerLinear(nn.Module):
         rounded: Tensor = self.output(product.view(*values.shape[:-1], -1))
         return rounded
 
-    def tie(self, other: IntegerLinear) -> None:
+    def tie(self, other: Any) -> None:
         """Hold the very codes of another layer, where they are the same."""
         mine, theirs = self.stored_weight(), other.stored_weight()
         if self.bits == other.bits and all(
@@ -119,8 +199,7 @@ class IntegerLinear(nn.Module):
 
     def extra_repr(self) -> str:
         """Widths and bits."""
-        out_features, in_features = self.weight.shape
-        return f"{in_features}, {out_features}, bits={self.bits}, bias={self.bias is not None}"
+        return f"{super().extra_repr()}, bits={self.bits}"
 
 
 def _of_channels(value: Tensor) -> Any:

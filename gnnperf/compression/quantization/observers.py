@@ -7,6 +7,7 @@ negative, so that every range includes 0 and widening is a maximum.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -43,23 +44,38 @@ def percentile_reach(values: Tensor, share: float) -> Tensor:
     return torch.stack([low.neg(), high]).clamp_(min=0)
 
 
-def widened(reach: Tensor, batch: Tensor) -> Tensor:
+def widened(reach: Tensor, batch: Tensor, batches: int = 1) -> Tensor:
     """The range of all batches so far."""
     return torch.maximum(reach, batch)
 
 
-def moved(reach: Tensor, batch: Tensor) -> Tensor:
+def moved(reach: Tensor, batch: Tensor, batches: int = 1) -> Tensor:
     """The exponential moving average, with momentum 0.01."""
     return torch.lerp(reach, batch, MOMENTUM)
 
 
-Reach = Callable[[Tensor, float], Tensor]
-Update = Callable[[Tensor, Tensor], Tensor]
+def averaged(reach: Tensor, batch: Tensor, batches: int) -> Tensor:
+    """The mean of so many batches and one more, in whichever order they came."""
+    return torch.lerp(reach, batch, 1 / (batches + 1))
 
-RANGES: dict[str, tuple[Reach, Update]] = {
-    "abs": (lambda values, share: extreme_reach(values), widened),
-    "mom": (lambda values, share: extreme_reach(values), moved),
-    "per": (percentile_reach, moved),
+
+class Range(NamedTuple):
+    """How a quantizer learns its range; the first batch is taken as it is.
+
+    Attributes:
+        reach: of a batch's values, given the share to cut off.
+        update: how batches add up in training, given how many came before.
+        calibrate: the same in calibration, where their order must not matter.
+    """
+
+    reach: Callable[[Tensor, float], Tensor]
+    update: Callable[[Tensor, Tensor, int], Tensor]
+    calibrate: Callable[[Tensor, Tensor, int], Tensor]
+
+
+RANGES: dict[str, Range] = {
+    "abs": Range(lambda values, share: extreme_reach(values), widened, widened),
+    "mom": Range(lambda values, share: extreme_reach(values), moved, averaged),
+    "per": Range(percentile_reach, widened, widened),
 }
-"""By name: reach of a batch's values given the share to cut off, and how batches add up; the first
-batch is taken as it is."""
+"""By name: all extremes so far; their moving average; the extremes of each batch's percentiles."""

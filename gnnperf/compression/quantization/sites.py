@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
-from torch import nn
-from torch_geometric.data import Data
+from torch import Tensor, nn
 from torch_geometric.nn.dense import Linear as PygLinear
 
 from gnnperf.compression.compressed import Changed, RecipeError
@@ -21,6 +21,9 @@ def linears(model: nn.Module) -> dict[str, nn.Module]:
     return {name: part for name, part in model.named_modules() if isinstance(part, LINEARS)}
 
 
+Call = Callable[..., Any]
+
+
 def require_float32(model: nn.Module) -> None:
     """Raise RecipeError for weights of another floating-point dtype: ranges and codes are of it."""
     for name, parameter in model.named_parameters():
@@ -32,53 +35,50 @@ def require_float32(model: nn.Module) -> None:
 
 
 @contextmanager
-def watching(
-    model: nn.Module, parts: Mapping[str, nn.Module], note: Callable[..., None]
-) -> Iterator[None]:
-    """Inside, the model is in eval mode, and each part that is called goes to `note`.
+def around(parts: Mapping[str, nn.Module], do: Callable[..., Any]) -> Iterator[None]:
+    """Inside, `do(name, forward, value)` stands for the forward of each part.
 
-    `note(name, *inputs)` is told before the part computes; the model's mode is given back.
+    However that is called: the part itself, its `forward`, with the value by place or by name.
     """
-    hooks = [
-        part.register_forward_pre_hook(lambda _, inputs, name=name: note(name, *inputs))
-        for name, part in parts.items()
-    ]
-    training = model.training
-    model.eval()
+
+    def instead(name: str, forward: Call) -> Call:
+        def call(*values: Any, **named: Any) -> Any:
+            return do(name, forward, *values, *named.values())
+
+        return call
+
+    own: dict[str, Any] = {name: part.__dict__.get("forward") for name, part in parts.items()}
+    for name, part in parts.items():
+        part.forward = instead(name, part.forward)
     try:
         yield
     finally:
-        model.train(training)
-        for hook in hooks:
-            hook.remove()
+        for name, part in parts.items():
+            del part.forward
+            if own[name] is not None:
+                part.forward = own[name]
 
 
-@torch.no_grad()
-def called(model: nn.Module, parts: Mapping[str, nn.Module], batch: Data) -> set[str]:
-    """Names of the parts that one forward in eval mode calls."""
-    seen: set[str] = set()
-    with watching(model, parts, lambda name, *_: seen.add(name)):
-        model(batch)
-    return seen
+@contextmanager
+def watching(
+    model: nn.Module, parts: Mapping[str, nn.Module], note: Callable[[str, Tensor], None]
+) -> Iterator[None]:
+    """Inside, the model is in eval mode, and each part that is called goes to `note`.
 
-
-def quantizable(model: nn.Module, batch: Data) -> dict[str, nn.Module]:
-    """The linear layers that are quantized, by name: all that a forward calls but the first.
-
-    The first is the one that the model holds first; it reads the raw features. A layer whose
-    weight is read past its `forward`, as PyG's attention and sparse inputs do, cannot be replaced.
-    Raises RecipeError when none is left.
+    `note(name, value)` is told before the part computes; the model's mode is given back.
     """
-    found = linears(model)
-    seen = called(model, found, batch)
-    left = {name: part for name, part in list(found.items())[1:] if name in seen}
-    if not left:
-        raise RecipeError(
-            f"the {type(model).__name__} has nothing to quantize: of its {len(found)} linear "
-            "layers (torch's or PyG's) none is called but the first, which stays fp32; "
-            "quantize a model with at least two"
-        )
-    return left
+
+    def noted(name: str, forward: Call, value: Tensor) -> Any:
+        note(name, value)
+        return forward(value)
+
+    training = model.training
+    model.eval()
+    try:
+        with around(parts, noted):
+            yield
+    finally:
+        model.train(training)
 
 
 def replace_module(model: nn.Module, part: nn.Module, other: nn.Module) -> None:
@@ -90,10 +90,10 @@ def replace_module(model: nn.Module, part: nn.Module, other: nn.Module) -> None:
                 setattr(parent, name, other)
 
 
-def weight_coverage(parts: Mapping[str, nn.Module]) -> dict[str, Changed]:
-    """Coverage of layers by name: every entry of their weights is quantized."""
+def weight_coverage(model: nn.Module, names: Iterable[str]) -> dict[str, Changed]:
+    """Coverage of weights by name: every entry of them is quantized."""
     return {
-        f"{name}.weight": Changed(count, count, "quantized")
-        for name, part in parts.items()
-        for count in [part.get_parameter("weight").numel()]
+        name: Changed(count, count, "quantized")
+        for name in names
+        for count in [model.get_parameter(name).numel()]
     }

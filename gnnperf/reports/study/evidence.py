@@ -73,6 +73,8 @@ class Measured:
                 value = value_of(record, reading)
                 if value is not None:
                     values.setdefault(record.seed, value)
+        if workload not in self.workloads():
+            raise self._not_run(workload)
         if not values:
             raise NotMeasuredError(f"{reading} of {workload} is not measured")
         return Series(dict(sorted(values.items())))
@@ -108,17 +110,22 @@ class Measured:
 
     def statistics(self, dataset: str) -> Mapping[str, str]:
         """As Evidence's."""
-        found = self._datasets.get(dataset, {})
+        if dataset not in self._datasets:
+            raise NotRunError(f"no model of {dataset} was run")
+        found = self._datasets[dataset]
         if "graphs" not in found:
-            raise CannotBeJudgedError(f"no record says what {dataset} holds")
+            raise NotMeasuredError(f"no record says what {dataset} holds")
         return found
 
     def _records(self, workload: str, recipe: str) -> list[Record]:
         found = self._cases.get((workload, _CONTROL if recipe == DENSE else recipe), [])
         if not found:
-            alone = " on real data" if workload in self._made_up else ""
-            raise NotRunError(f"{workload} {recipe} was not run{alone}")
+            raise self._not_run(workload, f" {recipe}")
         return sorted(found, key=lambda record: record.seed)
+
+    def _not_run(self, workload: str, recipe: str = "") -> NotRunError:
+        alone = " on real data" if workload in self._made_up else ""
+        return NotRunError(f"{workload}{recipe} was not run{alone}")
 
 
 def _real(record: Record) -> bool:
@@ -152,7 +159,7 @@ def _quotient(above: str, below: str) -> Callable[[Record], float | None]:
     return derive
 
 
-def _training(name: str) -> Callable[[Record], float | None]:
+def _of_training(name: str) -> Callable[[Record], float | None]:
     """Of the dense base's training."""
 
     def derive(record: Record) -> float | None:
@@ -168,8 +175,7 @@ _DERIVED: dict[str, Callable[[Record], float | None]] = {
     "drop": lambda record: _value(record, f"{record.metric}_drop"),
     "algorithm1_ratio": _quotient("dense_bytes", "algorithm1_bytes"),
     "model_ratio": _quotient("model_bytes", "dense_bytes"),
-    "dense_epochs": _training("epochs"),
-    "dense_training_seconds": _training("wall_seconds"),
+    "dense_epochs": _of_training("epochs"),
 }
 
 

@@ -9,8 +9,8 @@ from gnnperf.reports.study.claims.quantization import CONFIGURATIONS, DEFAULT
 from gnnperf.reports.study.content import Picture
 from gnnperf.reports.study.drawing import COLOURS, MARKERS, heatmap, line, panels
 from gnnperf.reports.study.evidence import PAPER, Evidence, Measured
-from gnnperf.reports.study.places import LEVELS, PRUNED, QUANTIZED, RATES
-from gnnperf.reports.study.series import CannotBeJudgedError, Series
+from gnnperf.reports.study.places import DQ4, DQ8, LEVELS, PRUNED, QAT4, QAT8, QUANTIZED, RATES
+from gnnperf.reports.study.series import LEAST_SEEDS, CannotBeJudgedError, Series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,6 +69,7 @@ def seeds_told(parts: Iterable[Series], band: str = "") -> str:
     counts = sorted({part.n for part in parts})
     if not counts:
         return "ours: not run"
+    band *= counts[-1] >= LEAST_SEEDS  # Fewer have none.
     several = f"n {counts[0]}" if len(counts) == 1 else f"n {counts[0]} to {counts[-1]}"
     return f"ours: mean over seeds{band}, {several}"
 
@@ -326,10 +327,10 @@ def configurations(evidence: Measured) -> Picture | None:
     rows: dict[str, list[float]] = {}
     parts = []
     for workload in QUANTIZED:
-        for method in ("qat@int4", "qat@int8", "dq@int4", "dq@int8"):
+        for method in (QAT4, QAT8, DQ4, DQ8):
             values = []
             for name in CONFIGURATIONS:
-                recipe = method + ("" if name == DEFAULT else f":{name}")
+                recipe = method + ("" if name == DEFAULT else f",{name}")
                 try:
                     part = evidence.series(workload, recipe, "drop")
                     parts.append(part)

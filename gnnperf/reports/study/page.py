@@ -105,7 +105,8 @@ def _training_time(records: Sequence[Record]) -> str:
         (r.workload, r.seed): float(r.provenance.get("training", {}).get("wall_seconds", 0.0))
         for r in records
     }
-    return f"{sum(seconds.values()):.0f} s for {len(seconds)} models" if seconds else "-"
+    models = f"{len(seconds)} model{'s' * (len(seconds) != 1)}"
+    return f"{sum(seconds.values()):.0f} s for {models}" if seconds else "-"
 
 
 def claims(evidence: Measured) -> list[str | Table]:

@@ -127,14 +127,18 @@ def _paper_table(number: str, evidence: Measured) -> Table:
         [Cell(names[key]), *(row.get(head, Cell("")) for head in heads)]
         for key, row in rows.items()
     ]
-    columns = (" ".join(row_fields), *(" ".join(head) for head in heads))
+    columns = (" ".join(row_fields), *(_words(head) for head in heads))
     return Table(f"table-{number}", f"Table {number}: {title}", columns, cells, notes.lines())
+
+
+def _words(names: Iterable[str]) -> str:
+    return " ".join("fine-grained" if n == "grain" else n for n in names).replace("_", " ")
 
 
 def _row_name(
     row: Mapping[str, str], fields: tuple[str, ...], place: Place, evidence: Measured
 ) -> str:
-    name = " ".join(row[field] for field in fields)
+    name = _words(row[field] for field in fields)
     scored = row["metric"] == "accuracy" if "metric" in fields else row["table"] in ("2", "4")
     if not scored:
         return name
@@ -193,7 +197,6 @@ _FORMS: Mapping[str, Callable[[float], str]] = {
     "cpu_utilisation": "{:.0%}".format,
     "training_cpu_utilisation": "{:.0%}".format,
     "wall_seconds": lambda value: human_seconds(measured(value, "seconds", "mean")),
-    "dense_training_seconds": lambda value: human_seconds(measured(value, "seconds", "mean")),
     "training_wall_seconds": lambda value: human_seconds(measured(value, "seconds", "mean")),
     "energy_joules": lambda value: human_joules(measured(value, "joules", "mean")),
     "training_energy_joules": lambda value: human_joules(measured(value, "joules", "mean")),

@@ -60,7 +60,10 @@ class KfacAdam(torch.optim.Adam):
     taken off when the optimizer is no longer referred to.
 
     Source: Izadi et al., Optimization of Graph Neural Networks with Natural Gradient Descent
-    (2020), which calls GCN trained so SSP; eps 0.01 and every 50 steps are its settings.
+    (2020), which calls GCN trained so SSP; eps 0.01 and every 50 steps are its settings. Its public
+    code differs twice, and neither matters on Cora (accuracy on validation and test, mean of seeds
+    0 to 2): as here 0.866 and 0.889; each factor damped by sqrt(eps) 0.867 and 0.887; with that,
+    and A of inputs that were propagated, 0.868 and 0.889.
     """
 
     def __init__(

@@ -18,6 +18,7 @@ OPTIMIZERS: dict[str, str | Factory] = {
     "adamw": "gnnperf.training.optimizers.adam:adamw",
     "kfac-adam": "gnnperf.training.optimizers.kfac:kfac_adam",
     "role-adam": "gnnperf.training.optimizers.role_adam:role_adam",
+    "target-adam": "gnnperf.training.optimizers.target_adam:target_adam",
 }
 """(model, settings) -> optimizer, by name; a new one is a module and an entry here.
 

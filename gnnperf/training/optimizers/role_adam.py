@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 from torch import nn
 
@@ -19,7 +22,12 @@ class RoleAdam(torch.optim.AdamW):
     A module says what its parameters are for in `parameter_roles`, a dict from parameter name to
     role. Weight decay falls on weights alone and is decoupled: added to Adam's gradient, it would
     draw all weights into their zero code.
+
+    Attributes:
+        rates: learning rate by role.
     """
+
+    rates: ClassVar[Mapping[str, float]] = ROLE_RATES
 
     def __init__(self, model: nn.Module, lr: float, weight_decay: float) -> None:
         self._epochs = 0
@@ -35,8 +43,8 @@ class RoleAdam(torch.optim.AdamW):
             [
                 {
                     "params": members,
-                    "lr": ROLE_RATES.get(role, lr),
-                    "weight_decay": 0.0 if role in ROLE_RATES else weight_decay,
+                    "lr": self.rates.get(role, lr),
+                    "weight_decay": 0.0 if role in self.rates else weight_decay,
                 }
                 for role, members in groups.items()
             ],

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch_geometric.data import Data
 from gnnperf.datasets import DataError
 from gnnperf.datasets.checks import graph_complaint
 from gnnperf.errors import GnnperfError
+from gnnperf.training.tasks.loaders import changed
 
 Scores = dict[str, float]
 
@@ -20,15 +21,45 @@ CONSTANTS = ("majority", "train_mean")
 
 
 @dataclass(frozen=True)
+class Timed:
+    """Batches that stand for the test part where time and memory are measured.
+
+    Attributes:
+        name: what they are, in words that are the same wherever they are: how many nodes, say.
+        batches: fixed.
+    """
+
+    name: str
+    batches: Sequence[Data]
+
+
+@dataclass(frozen=True)
 class Parts:
     """The batches to train, validate and test on; the same for every recipe of a seed.
 
     `train` may be a `Drawn`, whose batches are drawn anew in every epoch; the others are fixed.
+    `timed` is there where the test part as a whole would be too much to time.
     """
 
     train: Sequence[Data]
     validation: Sequence[Data]
     test: Sequence[Data]
+    timed: Timed | None = field(default=None, kw_only=True)
+
+    @property
+    def measured(self) -> Sequence[Data]:
+        """The batches on which time, memory and the like are measured."""
+        return self.test if self.timed is None else self.timed.batches
+
+    def each(self, change: Callable[[Data], Data]) -> Parts:
+        """The same with every batch changed."""
+        timed = self.timed
+        return Parts(
+            changed(self.train, change),
+            changed(self.validation, change),
+            changed(self.test, change),
+            timed=None if timed is None else Timed(timed.name, changed(timed.batches, change)),
+        )
 
 
 class Task(Protocol):

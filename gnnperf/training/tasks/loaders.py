@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any, overload
 
+import torch
 from torch_geometric.data import Data
 
 from gnnperf.datasets import DataError
@@ -42,21 +44,51 @@ class Drawn(Sequence[Data]):
 
         return Drawn(self.loader, both, self.seed)
 
-    @cached_property
-    def _fixed(self) -> list[Data]:
+    def __iter__(self) -> Iterator[Data]:
+        """The one draw; no more than a batch is held at once."""
         with seeded(self.seed):
-            # A list asks for no length of an iterator.
-            return list(iter(self.anew()))
+            batches, state = iter(self.anew()), torch.get_rng_state()
+        while True:
+            # The caller draws between two batches, too.
+            with torch.random.fork_rng():
+                torch.set_rng_state(state)
+                batch = next(batches, None)
+                state = torch.get_rng_state()
+            if batch is None:
+                return
+            yield batch
+
+    @cached_property
+    def _kept(self) -> list[Data]:
+        """The first ones, as many as were asked for."""
+        return []
+
+    @cached_property
+    def _count(self) -> int:
+        return sum(1 for _ in self)
 
     @overload
     def __getitem__(self, index: int) -> Data: ...
     @overload
     def __getitem__(self, index: slice) -> Sequence[Data]: ...
     def __getitem__(self, index: Any) -> Any:
-        return self._fixed[index]
+        if isinstance(index, slice) or index < 0:
+            return list(iter(self))[index]
+        kept = self._kept
+        if index >= len(kept):
+            # More than is asked for, so that asking for one after the other draws few times.
+            kept[:] = islice(self, max(_FIRST, 2 * (index + 1)))
+        return kept[index]
 
     def __len__(self) -> int:
-        return len(self._fixed)
+        return self._count
+
+    def __bool__(self) -> bool:
+        """Whether there is a batch; drawn, where need be, and not counted."""
+        return next(iter(self), None) is not None
+
+
+_FIRST = 2
 
 
 @dataclass(frozen=True)
@@ -73,6 +105,13 @@ class Anew:
 
     def __len__(self) -> int:
         return len(self.drawn)
+
+
+def changed(batches: Sequence[Data], change: Callable[[Data], Data]) -> Sequence[Data]:
+    """The batches with a change; those that are drawn anew still are."""
+    if isinstance(batches, Drawn):
+        return batches.changed(change)
+    return [change(batch) for batch in batches]
 
 
 def loaded(
@@ -94,6 +133,7 @@ def loaded(
                 "the loader itself"
             )
         return drawn
-    if not len(drawn):
+    # A list asks for no length of an iterator, which would end it.
+    if not (batches := list(iter(drawn))):
         raise DataError(f"{task}: the {name} part has no batch with a target; give one at least")
-    return list(drawn)
+    return batches

@@ -11,9 +11,11 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from gnnperf.datasets import DataError
+from gnnperf.ops.bounded import MESSAGE_BYTES
 from gnnperf.training.tasks.base import Parts, only_graph
 from gnnperf.training.tasks.named import Named
 from gnnperf.training.tasks.prediction import Prediction
+from gnnperf.training.tasks.sampled import Sampled
 from gnnperf.training.tasks.splits import MASKS, Given
 
 _NAME = "node classification"
@@ -32,16 +34,28 @@ class NodeClassification(Named):
         held_out: how many of the last nodes do not train.
         metric: the headline score, beside accuracy.
         parts: train, validation and test as they are given, in place of both; see `Prediction`.
+        sampled, timed, message_bytes: for large graphs, as of `Prediction`.
     """
 
     held_out: int | None = None
     metric: str = "accuracy"
     parts: Given = None
+    sampled: Sampled | None = None
+    timed: Sampled | None = None
+    message_bytes: int = MESSAGE_BYTES
 
     def meant(self) -> Prediction:
         """The task in full."""
         parts = self._last if self.parts is None and self.held_out is not None else self.parts
-        return Prediction("node", metrics=(self.metric, "accuracy"), parts=parts, name=_NAME)
+        return Prediction(
+            "node",
+            metrics=(self.metric, "accuracy"),
+            parts=parts,
+            name=_NAME,
+            sampled=self.sampled,
+            timed=self.timed,
+            message_bytes=self.message_bytes,
+        )
 
     def split(self, graphs: Sequence[Data], seed: int) -> Parts:
         """Three views of the one graph, each with its `target_index`; raises DataError."""

@@ -15,11 +15,13 @@ from torch_geometric.data import Batch, Data
 
 from gnnperf.datasets import DataError
 from gnnperf.errors import GnnperfError
+from gnnperf.ops.bounded import MESSAGE_BYTES
 from gnnperf.training.metrics import Kind, Metric, require_metric
 from gnnperf.training.tasks import targets
 from gnnperf.training.tasks.base import Parts, Scores, auxiliary_loss
 from gnnperf.training.tasks.calls import output_of, tensor_of
 from gnnperf.training.tasks.loaders import loaded
+from gnnperf.training.tasks.sampled import Sampled, SampledNodes, timed_batch
 from gnnperf.training.tasks.splits import (
     MASKS,
     NAMES,
@@ -63,6 +65,12 @@ class Prediction:
             part's mean and deviation.
         label_smoothing: of the training loss, as in torch's cross_entropy; scores know none.
         name: what errors call the task; None: after level and criterion.
+        sampled: of one graph's nodes: train on batches of so many, with neighbours drawn anew in
+            every epoch. Scores are of the whole graph, and exact, in either case.
+        timed: of one graph's nodes: what time and memory are measured on, one batch of the test
+            part that is drawn once; None: the whole test part.
+        message_bytes: what a convolution of PyG's may hold as messages, in training and scoring;
+            larger ones are summed up by a sparse product or computed piece by piece.
     """
 
     level: Level
@@ -75,6 +83,9 @@ class Prediction:
     standardize: bool = False
     label_smoothing: float = 0.0
     name: str | None = None
+    sampled: Sampled | None = None
+    timed: Sampled | None = None
+    message_bytes: int = MESSAGE_BYTES
 
     def __post_init__(self) -> None:
         """Raise GnnperfError for settings that no training can have."""
@@ -90,6 +101,11 @@ class Prediction:
         if not 0 <= self.label_smoothing <= 1:
             raise GnnperfError(
                 f"label_smoothing={self.label_smoothing}: choose a share from 0 to 1"
+            )
+        if self.level != "node" and (self.sampled or self.timed):
+            raise GnnperfError(
+                f"level={self.level!r}: sampled and timed are of nodes; leave them out, or give "
+                "loaders as parts"
             )
         self._metrics  # noqa: B018  # Raises for an unknown name.
 
@@ -188,7 +204,18 @@ class Prediction:
             index = indices(masks, len(target), seed, self._name, self.level)
         if self.kind == "classes":
             targets.check_classes([target[part] for part in index], self._name, self.level)
-        return Parts(*([self._view(graph, part.to(target.device))] for part in index))
+        train, *held_out = [part.to(target.device) for part in index]
+        return Parts(
+            self._train(graph, train, seed),
+            *([self._view(graph, part)] for part in held_out),
+            timed=None if self.timed is None else timed_batch(graph, held_out[1], self.timed),
+        )
+
+    def _train(self, graph: Data, index: Tensor, seed: int) -> Sequence[Data]:
+        if self.sampled is None:
+            return [self._view(graph, index)]
+        loader = SampledNodes(graph, index, self.sampled)
+        return loaded(loader, "train", self._name, seed, lambda batch: batch)
 
     def _masks(self, graph: Data) -> Three | None:
         """The graph's own masks of its nodes, or of those of the type; None: there are not all."""
@@ -237,7 +264,7 @@ class Prediction:
             return view
 
         held_out = ([with_mean(b) for b in part] for part in (parts.validation, parts.test))
-        return Parts(parts.train, *held_out)
+        return Parts(parts.train, *held_out, timed=parts.timed)
 
     # Loss and scores.
 

@@ -14,17 +14,26 @@ from gnnperf.compression.quantization.export import FoldedNorm
 from gnnperf.compression.quantization.fake_quantize import FakeQuantize, QuantizerSettings
 from gnnperf.compression.quantization.linear import IntegerLinear, QuantizedLinear
 from gnnperf.compression.quantization.protection import Protection
-from gnnperf.compression.quantization.quantize import calibrate, quantized
+from gnnperf.compression.quantization.quantize import Plan, calibrate, quantized
+from gnnperf.compression.quantization.weights import (
+    WeightQuantize,
+    WeightSettings,
+    weight_quantizers,
+)
 
 from .models import MODELS, a_batch
 
 
-def simulated(name, bits, seed=0, steps=2):
+def simulated(name, bits, seed=0, steps=2, channels=False):
     """A model after some steps of training, in eval mode."""
     torch.manual_seed(seed)
     batch = a_batch()
-    settings = QuantizerSettings(bits, "gc", "abs", cut=0.01)
-    model, _ = quantized(MODELS[name](3), batch, settings, Protection(0.1, 0.1))
+    plan = Plan(
+        WeightSettings(bits, channels),
+        QuantizerSettings(bits, "gc", "abs"),
+        protection=Protection(0.1, 0.1),
+    )
+    model = quantized(MODELS[name](3), batch, plan).model
     calibrate(model, [batch])
     optimizer = torch.optim.SGD(model.parameters(), 0.05)
     for _ in range(steps):
@@ -34,9 +43,9 @@ def simulated(name, bits, seed=0, steps=2):
 
 
 @settings(max_examples=25)
-@given(st.sampled_from(sorted(MODELS)), st.integers(2, 8), st.integers(0, 1000))
-def test_the_integer_model_gives_what_the_simulated_one_gives(name, bits, seed):
-    model = simulated(name, bits, seed)
+@given(st.sampled_from(sorted(MODELS)), st.integers(2, 8), st.integers(0, 1000), st.booleans())
+def test_the_integer_model_gives_what_the_simulated_one_gives(name, bits, seed, channels):
+    model = simulated(name, bits, seed, channels=channels)
     batches = [a_batch(), a_batch(graphs=11)]
     readings = agreement_readings(model, export(model), batches)
     assert readings["export_agreement"].value == 1
@@ -44,14 +53,21 @@ def test_the_integer_model_gives_what_the_simulated_one_gives(name, bits, seed):
 
 
 @settings(max_examples=40)
-@given(st.integers(1, 400), st.integers(1, 20), st.integers(2, 8), st.booleans())
-def test_a_linear_layer_of_any_size_is_exact(width, rows, bits, bias):
+@given(
+    st.integers(1, 400),
+    st.integers(1, 20),
+    st.tuples(st.integers(2, 8), st.integers(2, 8)),
+    st.booleans(),
+    st.booleans(),
+)
+def test_a_linear_layer_of_any_size_is_exact(width, rows, bits, bias, channels):
     torch.manual_seed(width)
-    quantizer = lambda: FakeQuantize(QuantizerSettings(bits))  # noqa: E731  # one use, next line
-    layer = QuantizedLinear(nn.Linear(width, 5, bias=bias), quantizer)
+    quantizer = lambda: FakeQuantize(QuantizerSettings(bits[0]))  # noqa: E731  # one use, below
+    kernel = WeightQuantize(WeightSettings(bits[1], channels))
+    layer = QuantizedLinear(nn.Linear(width, 5, bias=bias), quantizer, kernel)
     layer(torch.randn(rows, width))
     probe = 2 * torch.randn(3, rows, width)
-    assert torch.equal(layer.integer()(probe), layer.eval()(probe))
+    assert torch.equal(layer.shipped()(input=probe), layer.eval()(probe))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -60,8 +76,8 @@ def test_it_holds_integers_and_is_made_again_from_its_file(name, tmp_path):
     deployed, other = export(model), export(simulated(name, 4, seed=1))
     state = deployed.state()
     codes = {k: v for k, v in state.items() if isinstance(v, codec.QuantizedTensor)}
-    layers = [part for part in deployed.modules() if isinstance(part, IntegerLinear)]
-    assert len(codes) == len(layers) > 0
+    assert codes.keys() == weight_quantizers(model).keys()
+    assert any(isinstance(part, IntegerLinear) for part in deployed.modules())
     assert all(value.bits == 4 and value.values.dtype == torch.int8 for value in codes.values())
     assert not [part for part in deployed.modules() if isinstance(part, FakeQuantize)]
     codec.save(state, tmp_path / "model.gnnz")
@@ -95,7 +111,7 @@ def test_normalisation_is_folded_into_what_its_kernel_computes():
 
 def test_export_refuses_what_has_no_ranges_or_no_quantizers():
     batch, dense = a_batch(), MODELS["gin"](3)
-    model, _ = quantized(dense, batch, QuantizerSettings(8))
+    model = quantized(dense, batch, Plan(WeightSettings(8), QuantizerSettings(8))).model
     with pytest.raises(QuantizationError, match=r"have seen no data .* evaluated or exported"):
         export(model)
     with pytest.raises(QuantizationError, match="the GIN has no quantized layer; quantize it"):

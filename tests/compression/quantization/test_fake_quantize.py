@@ -15,6 +15,7 @@ from gnnperf.compression.quantization.fake_quantize import (
 )
 from gnnperf.compression.quantization.grid import Grid, affine_grid
 from gnnperf.compression.quantization.protection import Spared
+from gnnperf.compression.quantization.weights import WeightQuantize, WeightSettings
 
 bits = st.integers(2, 8)
 numbers = st.floats(-1e4, 1e4, width=32)
@@ -53,11 +54,24 @@ def test_the_error_is_at_most_half_a_step_inside_the_range(values, limits, width
 def test_a_channel_is_rounded_as_if_it_were_alone(channels, width, many_bits):
     torch.manual_seed(channels * 7 + width)
     weight = torch.randn(channels, width) * torch.arange(1.0, channels + 1).unsqueeze(1)
-    together = FakeQuantize(QuantizerSettings(many_bits, range="abs", channels=channels))
-    found = together(weight)
+    found = WeightQuantize(WeightSettings(many_bits, channels=True))(weight)
+    alone = WeightQuantize(WeightSettings(many_bits))
     for row, expected in zip(weight, found, strict=True):
-        alone = FakeQuantize(QuantizerSettings(many_bits, range="abs"))
         assert torch.equal(alone(row), expected)
+
+
+@given(many, bits, st.booleans())
+def test_a_weight_is_at_most_half_a_step_off_and_its_zeros_stay(values, width, channels):
+    kernel = WeightQuantize(WeightSettings(width, channels))
+    weight = torch.stack([values, values.flip(0) * 0.5])
+    found, grid = kernel(weight), kernel.grid(weight)
+    error = ((found - weight).abs() / grid.scale).max()
+    assert error <= 0.5 * (1 + 1e-4)
+    assert (found[weight == 0] == 0).all()
+    codes = kernel.codes(weight)
+    assert int(torch.as_tensor(codes.zero_point).abs().max()) == 0
+    assert codes.values.int().abs().max() <= 2 ** (width - 1)
+    assert torch.equal(codes.values.float() * codes.scale, found)
 
 
 @given(many, configurations)

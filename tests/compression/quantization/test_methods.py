@@ -1,11 +1,12 @@
 import hashlib
+import re
 from dataclasses import replace
 
 import pytest
 
 from gnnperf import codec
 from gnnperf.compression import RecipeError
-from gnnperf.compression.quantization.methods import CONFIGURATIONS, parse_configuration
+from gnnperf.compression.quantization.configuration import CONFIGURATIONS, parse_configuration
 from gnnperf.meters.registry import MeterOptions
 from gnnperf.models.gin import GIN
 from gnnperf.recipes import compress, parse_recipe
@@ -59,6 +60,9 @@ def base():
         ("qat@int8:gc-per,trained", "qat@int8:trained"),
         ("dq@int8:trained,ste-abs", "dq@int8:ste-abs,trained"),
         ("ptq@int2", "ptq@int2"),
+        ("qat@w8a8", "qat@int8"),
+        ("qat@w2a8:trained,ste-abs,channels,hidden", "qat@w2a8:hidden,channels,ste-abs,trained"),
+        ("ptq@w4a8:hidden", "ptq@w4a8:hidden"),
     ],
 )
 def test_canonical_spelling(text, canonical):
@@ -70,10 +74,10 @@ def test_there_are_six_configurations():
         "gc-abs", "gc-mom", "gc-per", "ste-abs", "ste-mom", "ste-per",
     ]  # fmt: skip
     for name in CONFIGURATIONS:
-        settings = parse_configuration(f"int4:{name}").quantizers()
+        settings = parse_configuration(f"int4:{name}").activations()
         assert (f"{settings.gradient}-{settings.range}", settings.bits) == (name, 4)
-    assert parse_configuration("int4").quantizers().cut == 0.01
-    assert parse_configuration("int8").quantizers().cut == 0.001
+    assert parse_configuration("w8a4").activations().cut == 0.01
+    assert parse_configuration("w4a5").activations().cut == 0.001
 
 
 @pytest.mark.parametrize(
@@ -81,12 +85,12 @@ def test_there_are_six_configurations():
     [
         *("int1", "int9", "int", "8", "int8:", "int8:per", "int8:gc-max", "int8:gc-per:x", "4.0"),
         *("int8:trained,", "int8:trained,trained", "int8:gc-per,gc-abs", "int8,trained"),
+        *("w8", "a8", "w1a8", "w8a9", "w4a8:hidden,hidden", "w44a8", "w4a8a8"),
+        "int8:gc-per,gc-per",
     ],
 )
 def test_other_bits_and_configurations_are_refused(bad):
-    with pytest.raises(
-        RecipeError, match=rf"'{bad}' is no argument for qat .*int2 to int8, perhaps"
-    ):
+    with pytest.raises(RecipeError, match=rf"'{bad}' is no argument for qat .*int2 to int8, or"):
         parse_recipe(f"qat@{bad}")
 
 
@@ -119,21 +123,23 @@ def test_calibration_alone_says_nothing_of_a_training(base):
     assert kept_epoch(record) == "-"
 
 
-@pytest.mark.parametrize("recipe", ["ptq@int8", "qat@int8", "qat@int4:ste-abs", "dq@int4"])
+@pytest.mark.parametrize("recipe", ["ptq@int8", "qat@w4a8", "qat@int4:ste-abs", "dq@int4:hidden"])
 def test_a_recipe_ships_the_integer_model_that_it_simulates(base, recipe):
     compressed = compress(base, recipe)
     readings = compressed.readings
     assert readings["export_agreement"].value == 1
     assert readings["export_logit_difference_steps"].value == 0
     assert compressed.deployed is not None
-    bits = int(recipe[recipe.index("int") + 3])
+    bits = int(re.search("[48]", recipe)[0])
     widths = {v.bits for v in compressed.state().values() if isinstance(v, codec.QuantizedTensor)}
     assert widths == {bits}
     sizes = size_readings(compressed)
     assert sizes["size_ratio"].value >= {8: 4.0, 4: 7.0}[bits]
     assert sizes["algorithm1_bytes"].value > 0
     assert 0 <= score_readings(compressed)["accuracy"].value <= 1
-    assert len(compressed.coverage) == 11
+    hidden = "hidden" in recipe
+    assert len(compressed.coverage) == 11 if hidden else 12
+    assert (readings["weight_bits"].value == bits) == (not hidden)
 
 
 def test_trained_twice_it_is_the_same_bit_for_bit(base):
@@ -160,7 +166,7 @@ def test_a_training_is_kept_and_taken_from_the_cache(base, tmp_path):
 def test_the_memory_pass_loads_the_integer_file(base):
     pytest.importorskip("memray")
     compressed = compress(base, "ptq@int8")
-    readings = memory_readings(compressed, Setting(lambda pair: None, MeterOptions()))
+    readings = memory_readings(compressed, Setting(lambda pair: None, None, MeterOptions()))
     load = readings["load_peak_heap_bytes"]
     assert load.value is None or load.value > 0
 

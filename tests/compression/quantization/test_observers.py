@@ -39,8 +39,25 @@ def test_mom_is_the_moving_average_that_begins_with_the_first_batch(values):
 
 
 @given(batches)
-def test_per_without_a_cut_is_mom(values):
-    assert watched("per", values) == pytest.approx(watched("mom", values), abs=1e-5)
+def test_per_without_a_cut_is_abs(values):
+    """Percentiles of a batch add up as extremes do, as in the public code."""
+    assert watched("per", values) == watched("abs", values)
+
+
+@given(batches, st.randoms(), st.sampled_from(["abs", "mom", "per"]))
+def test_in_calibration_the_order_of_the_batches_does_not_matter(values, random, range_name):
+    def calibrated(batches):
+        quantizer = FakeQuantize(QuantizerSettings(8, range=range_name, cut=0.1))
+        quantizer.rounds = False
+        for batch in batches:
+            assert torch.equal(quantizer(torch.tensor(batch)), torch.tensor(batch))
+        return quantizer.reach.tolist()
+
+    other = random.sample(values, len(values))
+    assert calibrated(other) == pytest.approx(calibrated(values), abs=1e-4)
+    if range_name == "mom":
+        highs = [max(0, *batch) for batch in values]
+        assert calibrated(values)[1] == pytest.approx(sum(highs) / len(highs), abs=1e-4)
 
 
 def test_percentiles_ignore_so_many_on_each_side():

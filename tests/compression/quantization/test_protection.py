@@ -8,7 +8,8 @@ from gnnperf.compression.quantization.protection import (
     degree_shares,
     with_degree_shares,
 )
-from gnnperf.compression.quantization.quantize import calibrate, quantized, quantizers
+from gnnperf.compression.quantization.quantize import Plan, calibrate, quantized, quantizers
+from gnnperf.compression.quantization.weights import WeightSettings
 
 from .models import MODELS, a_batch
 
@@ -53,7 +54,8 @@ def test_rows_are_nodes_or_several_a_node_or_something_else():
 def test_one_draw_a_forward_that_every_convolution_shares(name):
     torch.manual_seed(0)
     batch = a_batch()
-    model, _ = quantized(MODELS[name](3), batch, QuantizerSettings(4), Protection(0.5, 0.0))
+    plan = Plan(WeightSettings(4), QuantizerSettings(4), protection=Protection(0.5, 0.0))
+    model = quantized(MODELS[name](3), batch, plan).model
     calibrate(model, [batch])
     rows = {}
     for site, part in quantizers(model).items():

@@ -1,5 +1,6 @@
 import copy
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,42 +11,52 @@ from gnnperf.compression import RecipeError
 from gnnperf.compression.quantization.errors import QuantizationError
 from gnnperf.compression.quantization.fake_quantize import QuantizerSettings
 from gnnperf.compression.quantization.protection import Protection
-from gnnperf.compression.quantization.quantize import calibrate, quantized, quantizers
-from gnnperf.compression.quantization.sites import linears, quantizable
+from gnnperf.compression.quantization.quantize import Plan, calibrate, quantized, quantizers
+from gnnperf.compression.quantization.raw import RawFeatures
+from gnnperf.compression.quantization.sites import linears
+from gnnperf.compression.quantization.weights import WeightSettings, weight_quantizers
 from gnnperf.models.fields import Fields
 from gnnperf.models.spline import SplineNet
 
 from .models import MODELS, a_batch
 
-EIGHT = QuantizerSettings(8)
+EIGHT = Plan(WeightSettings(8), QuantizerSettings(8, range="abs"))
+# What reads raw features stands first.
 SITES_OF = {
-    "gin": {
-        "convs.0.nn.3", "convs.1.nn.0", "convs.1.nn.3", "lin1", "lin2",
-    },
-    "gnnnet": {"gnn_layers.1.lin", "mlps.0"},
-    "pyg-gcn": {"conv2.lin", "lin"},
-    "pyg-gin": {"conv1.nn.2", "conv2.nn.0", "conv2.nn.2", "lin"},
-    "pyg-sage": {"conv1.lin_r", "conv2.lin_l", "conv2.lin_r", "lin"},
-    "pyg-gat": {"conv2.lin", "lin"},
+    "gin": [
+        "convs.0.nn.0", "convs.0.nn.3", "convs.1.nn.0", "convs.1.nn.3", "lin1", "lin2",
+    ],
+    "gnnnet": ["gnn_layers.0.lin", "gnn_layers.1.lin", "mlps.0"],
+    "pyg-gcn": ["conv1.lin", "conv2.lin", "lin"],
+    "pyg-gin": ["conv1.nn.0", "conv1.nn.2", "conv2.nn.0", "conv2.nn.2", "lin"],
+    "pyg-sage": ["conv1.lin_l", "conv1.lin_r", "conv2.lin_l", "conv2.lin_r", "lin"],
+    "pyg-gat": ["conv1.lin", "conv2.lin", "lin"],
 }  # fmt: skip
+RAW = {name: 2 if name == "pyg-sage" else 1 for name in SITES_OF}
+FREE = {"pyg-gat": ["conv1.att_src", "conv1.att_dst", "conv2.att_src", "conv2.att_dst"]}
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_linear_layer_but_the_first_and_every_convolution(name):
+@pytest.mark.parametrize("hidden", [False, True])
+def test_every_weight_is_covered_but_the_first_where_hidden_is_asked_for(name, hidden):
     torch.manual_seed(0)
     batch, model = a_batch(), MODELS[name](3).eval()
     before = copy.deepcopy(model.state_dict())
-    changed, coverage = quantized(model, batch, EIGHT)
-    assert {site.removesuffix(".weight") for site in coverage} == SITES_OF[name]
-    for site, part in coverage.items():
-        assert part.changed == part.total == changed.get_parameter(site).numel()
-    kinds = {
-        kind: sum(site.rpartition(".")[2] == kind for site in quantizers(changed))
-        for kind in ("input", "kernel", "output", "message", "sum", "update")
+    made = quantized(model, batch, replace(EIGHT, hidden_only=hidden))
+    layers = SITES_OF[name][RAW[name] :] if hidden else SITES_OF[name]
+    expected = {*(f"{site}.weight" for site in layers), *FREE.get(name, [])}
+    assert set(made.coverage) == set(weight_quantizers(made.model)) == expected
+    for site, part in made.coverage.items():
+        assert part.changed == part.total == made.model.get_parameter(site).numel()
+    assert set(made.uncovered) == {
+        f"{site}.weight" for site in (SITES_OF[name][: RAW[name]] if hidden else [])
     }
-    layers = len(coverage)
+    kinds = {
+        kind: sum(site.rpartition(".")[2] == kind for site in quantizers(made.model))
+        for kind in ("input", "output", "message", "sum", "update")
+    }
     assert kinds == {
-        "input": layers, "kernel": layers, "output": layers, "message": 2, "sum": 2, "update": 2,
+        "input": len(layers), "output": len(layers), "message": 2, "sum": 2, "update": 2,
     }  # fmt: skip
     assert [*model.state_dict()] == [*before]
     assert all(torch.equal(model.state_dict()[k], value) for k, value in before.items())
@@ -53,10 +64,26 @@ def test_every_linear_layer_but_the_first_and_every_convolution(name):
 
 
 @pytest.mark.parametrize("name", MODELS)
+def test_raw_features_and_logits_have_eight_bits_whatever_the_others_have(name):
+    """And the weights that make the logits are known."""
+    torch.manual_seed(0)
+    few = Plan(WeightSettings(2), QuantizerSettings(2))
+    made = quantized(MODELS[name](3), a_batch(), few)
+    sites = quantizers(made.model)
+    raw = {site for site, part in sites.items() if isinstance(part, RawFeatures)}
+    assert {f"{site}.input" for site in SITES_OF[name][: RAW[name]]} <= raw
+    assert not [site for site in raw if not site.startswith(("conv1", "convs.0", "gnn_layers.0"))]
+    wide = {site for site, part in sites.items() if part.settings.bits == 8}
+    assert wide - raw == {f"{SITES_OF[name][-1]}.output"}
+    assert all(part.settings.cut == 0 for site, part in sites.items() if site in wide)
+    assert made.logits == {f"{SITES_OF[name][-1]}.weight"}
+
+
+@pytest.mark.parametrize("name", MODELS)
 def test_all_sites_see_data_and_eight_bits_stay_close(name):
     torch.manual_seed(0)
     batch, model = a_batch(), MODELS[name](3).eval()
-    changed, _ = quantized(model, batch, QuantizerSettings(8, range="abs"))
+    changed = quantized(model, batch, EIGHT).model
     with pytest.raises(QuantizationError, match="have seen no data"):
         changed.eval()(batch)
     calibrate(changed, [batch])
@@ -71,7 +98,7 @@ def test_all_sites_see_data_and_eight_bits_stay_close(name):
 def test_copies_and_checkpoints_stand_alone(name):
     torch.manual_seed(0)
     batch, model = a_batch(), MODELS[name](3)
-    changed, _ = quantized(model, batch, EIGHT, Protection(0.1, 0.1))
+    changed = quantized(model, batch, replace(EIGHT, protection=Protection(0.1, 0.1))).model
     calibrate(changed, [batch])
     twin = copy.deepcopy(changed)
     with torch.no_grad():
@@ -92,7 +119,7 @@ def test_training_rounds_as_evaluation_does():
     """The product of rounded numbers, and the exact product of levels scaled afterwards."""
     torch.manual_seed(0)
     batch, model = a_batch(), MODELS["pyg-gin"](3)
-    changed, _ = quantized(model, batch, EIGHT)
+    changed = quantized(model, batch, EIGHT).model
     calibrate(changed, [batch])
     with torch.no_grad():
         expected = changed(batch)
@@ -107,7 +134,7 @@ def test_a_bias_that_normalisation_takes_away_goes_into_its_mean():
     torch.manual_seed(0)
     batch, model = a_batch(), MODELS["gin"](3)
     model.train()(batch)
-    changed, _ = quantized(model.eval(), batch, EIGHT)
+    changed = quantized(model.eval(), batch, EIGHT).model
     assert not [name for name, _ in changed.named_parameters() if name.endswith("nn.0.bias")]
     assert changed.lin1.bias is not None
 
@@ -116,59 +143,40 @@ def test_a_spline_convolution_becomes_linear_and_computes_the_same():
     torch.manual_seed(0)
     batch = a_batch()
     model = SplineNet(3, 2).eval()
-    changed, coverage = quantized(model, batch, QuantizerSettings(8, range="abs"))
-    assert list(coverage) == ["conv2.lin.weight"]
-    calibrate(changed, [batch])
+    made = quantized(model, batch, EIGHT)
+    assert list(made.coverage) == ["conv1.lin.weight", "conv2.lin.weight"]
+    calibrate(made.model, [batch])
     with torch.no_grad():
-        dense, simulated = model(batch), changed(batch)
+        dense, simulated = model(batch), made.model(batch)
     assert torch.allclose(dense, simulated, atol=0.05 * float(dense.abs().max()))
 
 
-class Unused(nn.Module):
-    """Its second layer's weight is read past the layer."""
-
-    def __init__(self):
-        super().__init__()
-        self.first, self.second = nn.Linear(3, 4), nn.Linear(4, 2)
-
-    def forward(self, data):
-        return self.first(data.x) @ self.second.weight.t()
-
-
 @pytest.mark.parametrize(
-    "model",
+    ("model", "why"),
     [
-        Unused(),
-        nn.Sequential(Fields(nn.Linear(3, 2), "x")),
-        Fields(GCNConv(3, 2), "x", "edge_index"),
-        Fields(nn.Identity(), "x"),
+        (Fields(nn.Identity(), "x"), "multiplies by none of its 0 weights"),
+        (Fields(nn.Linear(3, 2), "x"), r"with :hidden: module\.weight read raw features"),
+        (Fields(GCNConv(3, 2), "x", "edge_index"), r"module\.lin\.weight read raw features; leave"),
     ],
 )
-def test_nothing_to_quantize_is_an_error(model):
-    with pytest.raises(RecipeError, match=r"has nothing to quantize: of its [012] linear layers"):
-        quantized(model, a_batch(), EIGHT)
+def test_nothing_to_quantize_is_an_error(model, why):
+    with pytest.raises(RecipeError, match=f"has nothing to quantize.*{why}"):
+        quantized(model, a_batch(), replace(EIGHT, hidden_only=True))
 
 
 def test_a_shared_layer_is_replaced_wherever_it_lies():
     shared = nn.Linear(4, 4)
     model = nn.Sequential(Fields(nn.Linear(3, 4), "x"), shared, nn.ReLU(inplace=True), shared)
-    changed, coverage = quantized(model, a_batch(), EIGHT)
-    assert list(coverage) == ["1.weight"]
-    assert changed[1] is changed[3]
-    changed.train()(a_batch()).sum().backward()
-    assert not linears(changed).keys() - {"0.module"}
-
-
-def test_what_is_called_is_found_without_changing_the_mode():
-    model = MODELS["gin"](3).train()
-    quantizable(model, a_batch())
-    assert model.training
-    assert all(not part._forward_hooks for part in model.modules())
+    made = quantized(model, a_batch(), EIGHT)
+    assert list(made.coverage) == ["0.module.weight", "1.weight"]
+    assert made.model[1] is made.model[3]
+    made.model.train()(a_batch()).sum().backward()
+    assert not linears(made.model)
 
 
 def test_nan_features_are_refused():
     batch, model = a_batch(), MODELS["gin"](3)
-    changed, _ = quantized(model, batch, EIGHT)
+    changed = quantized(model, batch, EIGHT).model
     calibrate(changed, [batch])
     batch.x[0, 0] = math.nan
     for training in (True, False):

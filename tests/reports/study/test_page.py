@@ -180,8 +180,8 @@ def test_heatmaps_and_layers():
     readings = {f"sensitivity {name}@0.9": 0.1 for name in layers}
     records = [
         *case("cora_node-spline", "layer@0", readings, layers=layers),
-        *case("bbbp-gin", "qat@int4:ste-abs", accuracy_drop=0.2),
-        *case("bbbp-gin", "qat@int4", accuracy_drop=0.1),
+        *case("bbbp-gin", "qat@int4:hidden,ste-abs", accuracy_drop=0.2),
+        *case("bbbp-gin", "qat@int4:hidden", accuracy_drop=0.1),
     ]
     assert "0.100" in sensitivity(Measured(records)).svg
     assert "0.200" in configurations(Measured(records)).svg

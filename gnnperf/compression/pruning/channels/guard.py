@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 from torch_geometric.data import Data
 
+from gnnperf.ops.bounded import bounded_messages
 from gnnperf.training.modules import copied
 
 TOLERANCE = 1e-5
@@ -60,7 +61,7 @@ def _apart(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> str | None:
 
 
 def _outputs(model: nn.Module, batch: Data) -> list[Tensor]:
-    with torch.no_grad():
+    with torch.no_grad(), bounded_messages(model):
         leaves = tree_leaves(model(batch))
     return [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_floating_point()]
 

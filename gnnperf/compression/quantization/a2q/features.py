@@ -31,6 +31,8 @@ class FeatureQuantizer(nn.Module):
         signed, ready: bool buffers; whether there is a sign, and whether the steps are set.
         used: bool [rows or groups], those that the last forward in training used; None: it was
             none, or its memory has been counted.
+        is_counted: whether somebody asks for `mean_bits`.
+        mean_bits: of the rows of the last forward in training, with its gradient.
     """
 
     parameter_roles: ClassVar = {"log2_steps": "feature_steps", "bits": "feature_bits"}
@@ -45,6 +47,17 @@ class FeatureQuantizer(nn.Module):
         self.register_buffer("signed", torch.tensor(False, device=device))
         self.register_buffer("ready", torch.tensor(False, device=device))
         self.used: Tensor | None = None
+        self.is_counted = False
+        self.mean_bits: Tensor | None = None
+
+    @property
+    def least_bits(self) -> int:
+        """2 beside a sign, 1 without."""
+        return MIN_BITS if self.signed else MIN_BITS - 1
+
+    def whole_bits(self) -> Tensor:
+        """Effective bits [rows or groups], with their gradient."""
+        return effective_bits(self.bits, self.least_bits)
 
     def extra_repr(self) -> str:
         """How many there are."""
@@ -70,9 +83,11 @@ class FeatureQuantizer(nn.Module):
         index = self.index(peak)
         if self.training:
             self.used = self.mask(index)
-        step, bits = effective_step(self.log2_steps), effective_bits(self.bits)
+        step, bits = effective_step(self.log2_steps), self.whole_bits()
         if index is not None:
             step, bits = step[index], bits[index]
+        if self.training and self.is_counted and len(bits):
+            self.mean_bits = bits.mean()
         return step.unsqueeze(-1), bits.unsqueeze(-1)
 
     def check_ready(self) -> None:
@@ -89,7 +104,7 @@ class FeatureQuantizer(nn.Module):
 
     def distinct(self) -> tuple[Tensor, Tensor]:
         """Effective steps and bits that inference needs."""
-        return effective_step(self.log2_steps.detach()), effective_bits(self.bits.detach())
+        return effective_step(self.log2_steps.detach()), self.whole_bits().detach()
 
     def mask(self, index: Tensor | None) -> Tensor:
         """Bool [rows or groups]: those in the index [rows]; all without one."""
@@ -109,7 +124,7 @@ class FeatureQuantizer(nn.Module):
                 # Half as many levels are left on either side, and reach as far as before.
                 self.log2_steps.add_(1)
         if not self.ready:
-            size = magnitudes(effective_bits(self.bits), bool(self.signed))
+            size = magnitudes(self.whole_bits(), bool(self.signed))
             self.log2_steps.copy_(log2_of_step(self._first_steps(peak, size)))
             self.ready.fill_(True)
 
@@ -140,17 +155,19 @@ class GroupQuantizer(FeatureQuantizer):
 
     def index(self, peak: Tensor) -> Tensor:
         """The nearest group int64 [rows]; no gradient."""
-        step, bits = effective_step(self.log2_steps.detach()), effective_bits(self.bits.detach())
+        step, bits = effective_step(self.log2_steps.detach()), self.whole_bits().detach()
         return nearest_group(peak, step, bits, bool(self.signed))
 
     def _first_steps(self, peak: Tensor, size: Tensor) -> Tensor:
         # Tops at even ranks of the first batch's peaks: as many of its rows for each group.
-        ranks = torch.linspace(0, 1, len(self.log2_steps), device=peak.device)
-        return torch.quantile(peak.float(), ranks) / size
+        place = torch.linspace(0, len(peak) - 1, len(self.log2_steps), device=peak.device)
+        low, ordered = place.floor().long(), peak.float().sort().values
+        # As torch.quantile, which takes no more than 16 million values.
+        return torch.lerp(ordered[low], ordered[place.ceil().long()], place - low) / size
 
     def distinct(self) -> tuple[Tensor, Tensor]:
         """Effective steps and bits [groups] of the groups that differ, in order."""
-        both = torch.stack([effective_step(self.log2_steps), effective_bits(self.bits)], -1)
+        both = torch.stack([effective_step(self.log2_steps), self.whole_bits()], -1)
         step, bits = torch.unique(both.detach(), dim=0).unbind(-1)
         return step.contiguous(), bits.contiguous()
 
@@ -213,4 +230,4 @@ def hold_ranges(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, FeatureQuantizer):
             module.log2_steps.clamp_(min=LEAST_LOG2_STEP)
-            module.bits.clamp_(MIN_BITS, MAX_BITS)
+            module.bits.clamp_(module.least_bits, MAX_BITS)

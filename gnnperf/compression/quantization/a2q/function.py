@@ -33,12 +33,12 @@ def log2_of_step(step: Tensor) -> Tensor:
     return step.log2().clamp(min=LEAST_LOG2_STEP)
 
 
-def effective_bits(bits: Tensor) -> Tensor:
-    """round(|b|) within 2 to 8; the gradient passes as if nothing was rounded.
+def effective_bits(bits: Tensor, least: int = MIN_BITS) -> Tensor:
+    """round(|b|) within `least` to 8; the gradient passes as if nothing was rounded.
 
-    One bit would have no level but 0 beside a sign.
+    One bit would have no level but 0 beside a sign, and two levels without.
     """
-    rounded = bits.detach().abs().round().clamp(MIN_BITS, MAX_BITS)
+    rounded = bits.detach().abs().round().clamp(least, MAX_BITS)
     return rounded + (bits - bits.detach())
 
 

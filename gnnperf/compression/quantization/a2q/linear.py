@@ -55,12 +55,7 @@ class A2QLinear(QuantizedLinear):
         steps = self.weight.detach().abs().amax(-1) / most
         self.log2_weight_steps = nn.Parameter(log2_of_step(steps))
 
-    @property
-    def in_features(self) -> int:
-        """Width of the input."""
-        return self.weight.size(1)
-
-    def forward(self, values: Tensor) -> Tensor:
+    def compute(self, values: Tensor) -> Tensor:
         """[..., in] to [..., out]; raises QuantizationError for values without a code."""
         rows = values.flatten(0, -2)
         if self.training:
@@ -86,7 +81,7 @@ class A2QLinear(QuantizedLinear):
         return levels(self.weight, *self._scale(), signed=True)
 
     @torch.no_grad()
-    def integer(self) -> IntegerLinear:
+    def shipped(self) -> IntegerLinear:
         """The same layer on integers; raises QuantizationError before training."""
         self.features.check_ready()
         scale, _ = self._scale()

@@ -36,7 +36,8 @@ class MemoryLoss(nn.Module):
         for layer in self._layers:
             used, layer.features.used = layer.features.used, None
             if used is not None:
-                bits = (effective_bits(layer.features.bits) * used).sum()
+                least = layer.features.least_bits
+                bits = (effective_bits(layer.features.bits, least) * used).sum()
                 sizes.append(layer.in_features * bits / BITS_PER_KIB)
         if not sizes:
             return 0.0

@@ -20,11 +20,20 @@ from gnnperf.compression.quantization.a2q.features import (
 )
 from gnnperf.compression.quantization.a2q.linear import A2QLinear
 from gnnperf.compression.quantization.a2q.memory import MemoryLoss
-from gnnperf.compression.quantization.a2q.packing import pack_rows
+from gnnperf.compression.quantization.a2q.readings import bit_readings
+from gnnperf.compression.quantization.a2q.target import (
+    CHOICE,
+    Bits,
+    BitsTarget,
+    WithinTarget,
+    a2q_layers,
+)
 from gnnperf.compression.quantization.agreement import agreement_readings
 from gnnperf.compression.quantization.export import export
-from gnnperf.compression.quantization.grid import MAX_BITS, MIN_BITS
+from gnnperf.compression.quantization.flow import read_weights, weights_of
+from gnnperf.compression.quantization.linear import RawLinear
 from gnnperf.compression.quantization.quantize import masks_with_linears, with_linears
+from gnnperf.compression.quantization.raw import RawFeatures
 from gnnperf.compression.quantization.sites import (
     linears,
     replace_module,
@@ -32,49 +41,45 @@ from gnnperf.compression.quantization.sites import (
     watching,
     weight_coverage,
 )
+from gnnperf.compression.quantization.weights import WeightQuantize, WeightSettings
 from gnnperf.compression.retraining import training_readings
-from gnnperf.records import Reading, measured
 from gnnperf.training import Trained, TrainSettings, fit_cached
 from gnnperf.training.modules import copied
 
 GROUPS = 1000
 MEMORY_WEIGHT, MEMORY_TARGET_KIB = 1e-3, 1.0
 LEARNING_RATE = 0.01
-FLOAT32_BYTES = 4
 MEMORY = "a2q_memory"
 """Name of the submodule with the memory loss."""
 
 
-def parse_bits(text: str) -> int:
-    """The weights' bits, with which the features' begin, 2 to 8; raises ValueError."""
-    bits = int(text)
-    if not MIN_BITS <= bits <= MAX_BITS or text != str(bits):
-        raise ValueError
-    return bits
-
-
-def a2q(trained: Trained, bits: int) -> Compressed:
+def a2q(trained: Trained, bits: Bits) -> Compressed:
     """Quantize a copy of the trained model and train it on; raises RecipeError without a linear.
 
-    And for weights of another dtype than float32.
+    And for weights of another dtype than float32. With a target raw features stay as they are,
+    outside the count, and an epoch within it is kept wherever there is one.
     """
     require_float32(trained.model)
     model = copied(trained.model)
     masks = masks_with_linears(model)
     model = with_linears(model)
     rows = row_counts(model, [*trained.parts.train, *trained.parts.validation])
-    if not rows:
+    raw = raw_layers(model, trained.parts.train[0]) & set(rows)
+    learned = rows if bits.target is None else {n: c for n, c in rows.items() if n not in raw}
+    if not learned:
         raise RecipeError(
             f"the model of {trained.workload} calls no linear layer (torch's or "
             "PyG's) that could be quantized; quantize a model that does"
         )
-    layers = quantize_linears(model, rows, bits)
+    left = [name for name in rows if name not in learned]
+    read_as_they_are(model, left, bits.weights, trained.parts.train)
+    layers = quantize_linears(model, learned, bits.weights, bits.target)
     if masks:
         attach_masks(model, masks)
     report = fit_cached(
-        trained,
+        trained if bits.target is None else _within(trained, bits.target),
         model,
-        training_settings(trained.train),
+        training_settings(trained.train, bits.target),
         by=__name__,
         after_step=_hold,
         progress=f"{trained.workload}-a2q",
@@ -84,12 +89,12 @@ def a2q(trained: Trained, bits: int) -> Compressed:
     return Compressed(
         trained,
         model,
-        weight_coverage(layers),
+        weight_coverage(model, [f"{name}.weight" for name in [*left, *layers]]),
         report,
         deployed,
         {
             **training_readings(trained, report),
-            **bit_readings(model, test),
+            **bit_readings(model, test, raw, bits.target),
             **agreement_readings(model, deployed, test),
         },
     )
@@ -101,13 +106,58 @@ def _hold(model: nn.Module) -> None:
     hold_masks(model)
 
 
-def training_settings(base: TrainSettings) -> TrainSettings:
+def _within(trained: Trained, target: float) -> Trained:
+    select = trained.train.select or trained.task.metric
+    return replace(
+        trained,
+        task=WithinTarget(trained.task, target, select),
+        split=lambda: trained.parts,
+    )
+
+
+def training_settings(base: TrainSettings, target: float | None = None) -> TrainSettings:
     """How a quantized model is trained on from its trained base: for as long as that, at most.
 
     By validation on GIN: half as long ended while BBBP still improved; fresh weights did worse on
     BBBP and about as well on PROTEINS; half and a fifth of the rate did worse on PROTEINS.
     """
-    return replace(base, optimizer="role-adam", learning_rate=LEARNING_RATE)
+    if target is None:
+        return replace(base, optimizer="role-adam", learning_rate=LEARNING_RATE)
+    # Above the target an epoch counts as a miss, and bits take their time.
+    return replace(
+        base, optimizer="target-adam", learning_rate=LEARNING_RATE, select=CHOICE, patience=None
+    )
+
+
+def raw_layers(model: nn.Module, batch: Data) -> set[str]:
+    """Names of the linear layers that read raw features."""
+    weights = weights_of(model)
+    reads = read_weights(model, weights, batch)
+    raw = {id(weights[name]) for name, read in reads.items() if read.raw}
+    return {n for n, layer in linears(model).items() if id(layer.get_parameter("weight")) in raw}
+
+
+def read_as_they_are(
+    model: nn.Module, names: Sequence[str], bits: int, batches: Sequence[Data]
+) -> None:
+    """Round these layers' weights to so many bits, and nothing that is not whole of what they read.
+
+    Changed in place.
+    """
+    layers = {name: RawLinear(model.get_submodule(name)) for name in names}
+    for layer in layers.values():
+        layer.input, layer.kernel = RawFeatures(), WeightQuantize(WeightSettings(bits))
+        layer.output, layer.input.rounds = nn.Identity(), False
+
+    def note(name: str, x: Tensor) -> None:
+        layers[name].input.observe(x)
+
+    with torch.no_grad(), watching(model, {n: model.get_submodule(n) for n in names}, note):
+        for batch in batches if names else ():
+            model(batch)
+    for name, layer in layers.items():
+        layer.input.rounds = True
+        replace_module(model, model.get_submodule(name), layer)
 
 
 @torch.no_grad()
@@ -131,7 +181,7 @@ def row_counts(model: nn.Module, batches: Sequence[Data]) -> dict[str, int | Non
 
 
 def quantize_linears(
-    model: nn.Module, rows: Mapping[str, int | None], bits: int
+    model: nn.Module, rows: Mapping[str, int | None], bits: int, target: float | None = None
 ) -> dict[str, A2QLinear]:
     """Replace the named linear layers and attach the memory loss; the new layers by name.
 
@@ -140,6 +190,7 @@ def quantize_linears(
         rows: for each layer the nodes of the fixed graph that it sees, which then have steps of
             their own; None: nodes share groups.
         bits: of the weights; with as many the features begin.
+        target: mean bits of features at most, in place of the memory loss.
     """
     layers = {}
     tied: dict[int, nn.Parameter] = {}
@@ -155,14 +206,14 @@ def quantize_linears(
         # A tied weight has one set of steps, and so of codes.
         layer.log2_weight_steps = tied.setdefault(id(layer.weight), layer.log2_weight_steps)
         replace_module(model, linear, layers[name])
-    memory = MemoryLoss(list(layers.values()), MEMORY_WEIGHT, MEMORY_TARGET_KIB)
-    model.add_module(MEMORY, memory)
+    held = list(layers.values())
+    model.add_module(
+        MEMORY,
+        MemoryLoss(held, MEMORY_WEIGHT, MEMORY_TARGET_KIB)
+        if target is None
+        else BitsTarget(held, target),
+    )
     return layers
-
-
-def a2q_layers(model: nn.Module) -> dict[str, A2QLinear]:
-    """The quantized layers by name."""
-    return {name: m for name, m in model.named_modules() if isinstance(m, A2QLinear)}
 
 
 @torch.no_grad()
@@ -187,40 +238,3 @@ def settle(model: nn.Module, batches: Sequence[Data]) -> None:
     for name, layer in layers.items():
         if isinstance(layer.features, GroupQuantizer):
             layer.features.settle(used[name])
-
-
-@torch.no_grad()
-def bit_readings(model: nn.Module, batches: Sequence[Data]) -> dict[str, Reading]:
-    """Mean bits of a feature over the batches, in all and by layer, and the features' bytes.
-
-    `feature_bytes` are those of the codes of all layers' inputs, each row packed to its own width;
-    `feature_size_ratio` is how many times as many they take in float32.
-    """
-    layers = a2q_layers(model)
-    bits, count = dict.fromkeys(layers, 0.0), dict.fromkeys(layers, 0)
-    packed_bytes: list[int] = []
-
-    def note(name: str, x: Tensor) -> None:
-        features, rows = layers[name].features, x.flatten(0, -2)
-        row_bits = features.rows(rows)[1].view(-1)
-        bits[name] += float(row_bits.sum()) * x.size(-1)
-        count[name] += x.numel()
-        packed_bytes.append(len(pack_rows(features.levels(rows)[0], row_bits)))
-
-    with watching(model, layers, note):
-        for batch in batches:
-            model(batch)
-    source = "features that enter the quantized linear layers, test part"
-    total, size = sum(count.values()), sum(packed_bytes)
-    return {
-        "mean_bits": measured(sum(bits.values()) / total, "bits", source),
-        **{
-            f"bits_{name}": measured(bits[name] / count[name], "bits", source)
-            for name in layers
-            if count[name]
-        },
-        "feature_bytes": measured(size, "bytes", f"packed, {source}"),
-        "feature_size_ratio": measured(
-            total * FLOAT32_BYTES / size, "ratio", "float32 bytes / feature_bytes"
-        ),
-    }

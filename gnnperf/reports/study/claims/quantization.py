@@ -17,7 +17,15 @@ from gnnperf.reports.study.ledger import (
     gather,
     judged,
 )
-from gnnperf.reports.study.places import QUANTIZED, QUANTIZERS
+from gnnperf.reports.study.places import (
+    DQ4,
+    DQ8,
+    PTQ8,
+    QAT4,
+    QAT8,
+    QUANTIZED,
+    QUANTIZERS,
+)
 from gnnperf.reports.study.series import CannotBeJudgedError, Series, all_above, rounded
 
 BENCH = "test_quantization"
@@ -28,10 +36,9 @@ BBBP, PROTEINS = QUANTIZED
 
 
 def configured(method: str, bits: int) -> list[str]:
-    """A method's six configurations, as recipes spell them."""
-    return [
-        f"{method}@int{bits}" + ("" if name == DEFAULT else f":{name}") for name in CONFIGURATIONS
-    ]
+    """A method's six configurations, as recipes spell them; the paper quantizes hidden layers."""
+    plain = f"{method}@int{bits}:hidden"
+    return [plain if name == DEFAULT else f"{plain},{name}" for name in CONFIGURATIONS]
 
 
 def score(evidence: Evidence, workload: str, recipe: str) -> Series:
@@ -81,12 +88,12 @@ def dq_recovers(evidence: Evidence) -> Judgement:
     """K2."""
 
     def check(workload: str) -> Check:
-        mine = evidence.series(workload, "dq@int8", "drop")
+        mine = evidence.series(workload, DQ8, "drop")
         small = at_most(workload, mine, 0.01)
         if small.holds:
             return small
         rivals = []
-        for recipe in ("ptq@int8", *configured("qat", 8)):
+        for recipe in (PTQ8, *configured("qat", 8)):
             try:
                 rivals.append(evidence.series(workload, recipe, "drop").mean)
             except CannotBeJudgedError:
@@ -108,7 +115,7 @@ def dq_recovers(evidence: Evidence) -> Judgement:
 )
 def dq_beats_dense(evidence: Evidence) -> Judgement:
     """K3."""
-    gains = [evidence.series(w, "dq@int8", "drop").each(lambda drop: -drop) for w in QUANTIZED]
+    gains = [evidence.series(w, DQ8, "drop").each(lambda drop: -drop) for w in QUANTIZED]
     # Holm's first step: the least p-value against the level over the number of tests.
     best = min(gains, key=lambda gain: gain.p_above())
     holds = best.p_above() <= 0.05 / len(gains)
@@ -129,9 +136,9 @@ def dq_beats_qat_at_4_bits(evidence: Evidence) -> Judgement:
 
     def check(workload: str) -> Check:
         recipes = configured("qat", 4)
-        if score(evidence, workload, "dq@int4").exact:
-            recipes = ["qat@int4"]
-        return first_of(evidence, workload, "dq@int4", recipes)
+        if score(evidence, workload, DQ4).exact:
+            recipes = [QAT4]
+        return first_of(evidence, workload, DQ4, recipes)
 
     return judged(gather(check, QUANTIZED))
 
@@ -158,7 +165,7 @@ def double_digit_gain(evidence: Evidence) -> Judgement:
         least=1 / 12,
     )
     held = [check for check in checks if check.holds]
-    if not held and len(checks) < 12 and not score(evidence, BBBP, "dq@int4").exact:
+    if not held and len(checks) < 12 and not score(evidence, BBBP, DQ4).exact:
         raise CannotBeJudgedError(
             f"{len(checks)} of 12 settings were run, and none gains ten points"
         )
@@ -174,7 +181,7 @@ def double_digit_gain(evidence: Evidence) -> Judgement:
 )
 def best_on_bbbp(evidence: Evidence) -> Judgement:
     """K6."""
-    best = [first_of(evidence, BBBP, recipe, [DENSE]) for recipe in ("qat@int8", "dq@int8")]
+    best = [first_of(evidence, BBBP, recipe, [DENSE]) for recipe in (QAT8, DQ8)]
     others = [recipe for recipe in QUANTIZERS.values() if recipe != "a2q@4"]
     return judged([*best, _last_of(evidence, BBBP, "a2q@4", others)])
 
@@ -200,12 +207,16 @@ def _last_of(evidence: Evidence, workload: str, mine: str, others: Sequence[str]
 def best_on_proteins(evidence: Evidence) -> Judgement:
     """K7."""
     quantized = [recipe for recipe in QUANTIZERS.values() if recipe != DENSE]
-    better = ("a2q@4", "qat@int4", "qat@int8", "dq@int8")
+    better = ("a2q@4", QAT4, QAT8, DQ8)
     checks = gather(lambda recipe: first_of(evidence, PROTEINS, recipe, [DENSE]), better)
     means = {recipe: score(evidence, PROTEINS, recipe).mean for recipe in quantized}
     highest = max(means.values())
-    best = Check("qat@int8 is best", means["qat@int8"] == highest, f"{means['qat@int8']:.4g}")
-    lags = _last_of(evidence, PROTEINS, "dq@int4", [r for r in quantized if r != "dq@int4"])
+    best = Check(
+        "qat@int8 is best",
+        means[QAT8] == highest,
+        f"{means[QAT8]:.4g}",
+    )
+    lags = _last_of(evidence, PROTEINS, DQ4, [r for r in quantized if r != DQ4])
     return judged([*checks, best, lags])
 
 
@@ -221,9 +232,8 @@ def four_bits_cost_more(evidence: Evidence) -> Judgement:
     """K8."""
 
     def check(workload: str, method: str) -> Check:
-        gap = score(evidence, workload, f"{method}@int8") - score(
-            evidence, workload, f"{method}@int4"
-        )
+        eight, four = (f"{method}@int{bits}:hidden" for bits in (8, 4))
+        gap = score(evidence, workload, eight) - score(evidence, workload, four)
         return above(f"{workload} {method}", gap, 0.0)
 
     checks = gather(lambda of: check(*of), product(QUANTIZED, ("qat", "dq")))
@@ -246,8 +256,7 @@ def ranges_of_quantizers(evidence: Evidence) -> Judgement:
 
     def check(workload: str, method: str, bits: int, gradient: str) -> Check:
         drops = {}
-        for recipe in configured(method, bits):
-            name = recipe.partition(":")[2] or DEFAULT
+        for name, recipe in zip(CONFIGURATIONS, configured(method, bits), strict=True):
             if name.startswith(f"{gradient}-"):
                 drops[name.partition("-")[2]] = evidence.series(workload, recipe, "drop")
         for part in drops.values():

@@ -17,7 +17,7 @@ from gnnperf.reports.study.ledger import (
     judged,
     within,
 )
-from gnnperf.reports.study.places import QUANTIZED, QUANTIZERS
+from gnnperf.reports.study.places import DQ8, QAT4, QAT8, QUANTIZED, QUANTIZERS
 from gnnperf.reports.study.series import Series, all_above, mean_of
 
 FOUR_TIMES, OPERATIONS = 4.0, 16
@@ -62,10 +62,11 @@ def training_time(evidence: Evidence) -> Judgement:
     """K9."""
     faster = gather(
         lambda recipe: below(recipe, _training(evidence, BBBP, recipe), 1.0),
-        ("qat@int8", "dq@int8"),
+        (QAT8, DQ8),
     )
     slower = gather(
-        lambda recipe: above(recipe, _training(evidence, BBBP, recipe), 1.0), ("a2q@4", "qat@int4")
+        lambda recipe: above(recipe, _training(evidence, BBBP, recipe), 1.0),
+        ("a2q@4", QAT4),
     )
     means = {recipe: _training(evidence, BBBP, recipe).mean for recipe in _TRAINED}
     slowest = max(means, key=lambda recipe: means[recipe])
@@ -108,9 +109,9 @@ def four_and_sixteen(evidence: Evidence) -> Judgement:
     """K12."""
 
     def check(workload: str) -> Check:
-        ratio = evidence.series(workload, "qat@int8", "size_ratio")
+        ratio = evidence.series(workload, QAT8, "size_ratio")
         ratio.require_seeds()
-        time = evidence.series(workload, "qat@int8", "cpu_ratio")
+        time = evidence.series(workload, QAT8, "cpu_ratio")
         told = f"{ratio} times smaller; operations 1/{OPERATIONS}, CPU time {time} of fp32's"
         return Check(workload, ratio.low >= FOUR_TIMES, told)
 
@@ -126,7 +127,7 @@ def four_and_sixteen(evidence: Evidence) -> Judgement:
 )
 def energy_on_bbbp(evidence: Evidence) -> Judgement:
     """K14."""
-    least = _least(evidence, BBBP, "energy_joules", ["dq@int8"])
+    least = _least(evidence, BBBP, "energy_joules", [DQ8])
     return judged(least + _least(evidence, BBBP, "energy_joules", [DENSE], -1))
 
 
@@ -139,8 +140,8 @@ def energy_on_bbbp(evidence: Evidence) -> Judgement:
 )
 def energy_on_proteins(evidence: Evidence) -> Judgement:
     """K15."""
-    least = _least(evidence, PROTEINS, "energy_joules", ["a2q@4", "qat@int4"])
-    return judged(least + _least(evidence, PROTEINS, "energy_joules", ["qat@int8"], -1))
+    least = _least(evidence, PROTEINS, "energy_joules", ["a2q@4", QAT4])
+    return judged(least + _least(evidence, PROTEINS, "energy_joules", [QAT8], -1))
 
 
 @claim(
@@ -154,13 +155,13 @@ def energy_on_proteins(evidence: Evidence) -> Judgement:
 def cpu_of_quantized(evidence: Evidence) -> Judgement:
     """K16."""
     reading = "inference_cpu_seconds"
-    checks = _least(evidence, BBBP, reading, ["dq@int8"])
+    checks = _least(evidence, BBBP, reading, [DQ8])
     checks += _least(evidence, PROTEINS, reading, ["a2q@4"])
 
     def heavy(workload: str) -> Check:
-        others = [evidence.series(workload, r, reading) for r in _TRAINED if r != "qat@int8"]
+        others = [evidence.series(workload, r, reading) for r in _TRAINED if r != QAT8]
         whole = mean_of(others)
-        mine = evidence.series(workload, "qat@int8", reading)
+        mine = evidence.series(workload, QAT8, reading)
         return above(f"{workload}: qat@int8 / others", mine / whole, 1.0)
 
     return judged(checks + gather(heavy, QUANTIZED))

@@ -2,17 +2,18 @@ import pytest
 
 from gnnperf.reports.study.claims.quantization import CONFIGURATIONS, DEFAULT, configured
 from gnnperf.reports.study.evidence import PAPER
+from gnnperf.reports.study.places import QUANTIZERS
 
 from ..made_up import judge
 
-RECIPES = ("global@0", "a2q@4", "qat@int4", "qat@int8", "dq@int4", "dq@int8")
+RECIPES = tuple(QUANTIZERS.values())
 
 
 def scores(**of):
     """Scores by recipe (`qat_int8`); 0.7 for others; drops against 0.7."""
 
     def readings(workload, recipe):
-        score = of.get(recipe.replace("@", "_"), 0.7)
+        score = of.get(recipe.replace("@", "_").replace(":hidden", ""), 0.7)
         return {"accuracy": score, "twin_accuracy": 0.7, "accuracy_drop": 0.7 - score}
 
     return readings
@@ -35,7 +36,7 @@ def test_six_accuracies(claim):
 
 
 def drops(dq, others):
-    return lambda w, r: {"accuracy_drop": dq if r == "dq@int8" else others}
+    return lambda w, r: {"accuracy_drop": dq if r == "dq@int8:hidden" else others}
 
 
 def test_dq_recovers():
@@ -52,7 +53,7 @@ def test_dq_beats_fp32():
 def test_dq_beats_all_qat_at_4_bits():
     assert judge("K4", scores(dq_int4=0.701)) == "reproduced"
     assert judge("K4", scores(dq_int4=0.7)) == "not reproduced"
-    one = {configured("qat", 4)[0].replace("@", "_"): 0.701}
+    one = {configured("qat", 4)[0].replace("@", "_").replace(":hidden", ""): 0.701}
     assert judge("K4", scores(dq_int4=0.701, **one)) == "not reproduced"
 
 
@@ -64,7 +65,7 @@ def test_a_gain_of_ten_points():
 def test_one_setting_is_enough_for_a_gain_and_not_for_none():
     def readings(score):
         given = scores(dq_int4=score)
-        return lambda w, r: given(w, r) if r in ("dq@int4", "qat@int4") else None
+        return lambda w, r: given(w, r) if r in ("dq@int4:hidden", "qat@int4:hidden") else None
 
     assert judge("K5", readings(0.8)) == "reproduced"
     assert judge("K5", readings(0.799)) == "cannot be judged"
@@ -88,7 +89,7 @@ def test_four_bits_cost_more():
     def at_four(qat, dq):
         return lambda w, r: {
             "accuracy": 0.7
-            if r.endswith("8")
+            if "int8" in r
             else (qat if r.startswith("qat") else dq) + (0.01 if w == "bbbp-gin" else 0)
         }
 
@@ -101,7 +102,7 @@ def test_four_bits_cost_more():
 def test_ranges_of_quantizers():
     def spread(mom, per):
         def readings(workload, recipe):
-            name = recipe.partition(":")[2] or DEFAULT
+            name = recipe.partition(",")[2] or DEFAULT
             width = {"abs": 0.02, "mom": mom, "per": 0.0}[name.partition("-")[2]]
             middle = per if name.endswith("per") else 0.05
             return {"accuracy_drop": [middle - width, middle, middle + width]}

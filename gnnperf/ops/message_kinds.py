@@ -3,19 +3,49 @@
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 from torch_geometric.nn.aggr import MaxAggregation, MeanAggregation, SumAggregation
 
-from gnnperf.deploy.edges import MAX, MEAN, SUM
-from gnnperf.deploy.lowering import changed
+from gnnperf.ops.edges import MAX, MEAN, SUM
 
 MODES = {SumAggregation: SUM, MeanAggregation: MEAN, MaxAggregation: MAX}
 """How to combine, by PyG's aggregation."""
+
+
+def changed(part: nn.Module) -> str | None:
+    """Why a module, its parts aside, may not compute what its type does; None where it does."""
+    if "forward" in vars(part):
+        return "has a forward of its own"
+    # torch's and PyG's alike.
+    if any(value for name, value in vars(part).items() if _HOOKS.search(name)):
+        return "has hooks"
+    return _TRAINING if part.training else None
+
+
+_TRAINING = "is in training mode"
+
+_HOOKS = re.compile(r"^_\w*forward_(pre_)?hooks$|^_explain$")
+
+
+def rowwise_hooks(conv: nn.Module) -> bool:
+    """Whether what hooks of a convolution do in eval mode, they do to each row alone.
+
+    A hook that is a method says so by its object's `rowwise`; hooks around the whole convolution
+    see what they would anyway.
+    """
+    inside = [
+        hook
+        for name, hooks in vars(conv).items()
+        if _HOOKS.search(name) and name not in ("_forward_hooks", "_forward_pre_hooks") and hooks
+        for hook in hooks.values()
+    ]
+    return all(getattr(getattr(hook, "__self__", None), "rowwise", False) for hook in inside)
 
 
 @dataclass(frozen=True)
@@ -27,15 +57,19 @@ class Message:
     kinds: frozenset[str]
 
 
-def message_of(conv: Any) -> Message | str:
-    """What a convolution sends; or why its scatter has to stay."""
+def message_of(conv: Any, *, in_training: bool = False) -> Message | str:
+    """What a convolution sends; or why its scatter has to stay.
+
+    In training mode only where that is asked for: what is learned or drawn may change then.
+    """
     kind = type(conv)
     own = [n for n in ("update", "aggregate") if getattr(kind, n) is not getattr(MessagePassing, n)]
     if own:
         return f"has its own {own[0]}"
     if type(conv.aggr_module) not in MODES:
         return f"aggregates by {type(conv.aggr_module).__name__}"
-    if reason := next(filter(None, map(changed, conv.modules())), None):
+    reasons = list(filter(None, map(changed, conv.modules())))
+    if reason := next((r for r in reasons if not (in_training and r == _TRAINING)), None):
         return reason
     if conv.decomposed_layers != 1 or conv.node_dim not in (0, -2, -3):
         return "is decomposed, or its nodes stand in another dimension"
@@ -85,6 +119,16 @@ def _gives(
     except Exception:  # whatever a message raises for what it does not take
         return False
     return isinstance(found, Tensor) and torch.equal(found, expected)
+
+
+def dense_edges(edge_index: Any) -> bool:
+    """Whether these are edges [2, edges], one at least; adjacencies are also sparse tensors."""
+    return (
+        type(edge_index) is Tensor
+        and edge_index.layout == torch.strided
+        and edge_index.dim() == 2
+        and edge_index.size(1) > 0
+    )
 
 
 def kind_of(x: Tensor, weight: Tensor | None, edges: int) -> str:

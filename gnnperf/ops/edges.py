@@ -41,7 +41,6 @@ class Edges:
     """Edges in the order of their targets.
 
     Attributes:
-        index: of the edges as they came, [2, edges].
         rows: how many targets there are.
         order: int64 [edges]; which edge stands at each place.
         row_start: [rows + 1].
@@ -49,7 +48,6 @@ class Edges:
         weights: those that came along, with their values in this order.
     """
 
-    index: Noted
     rows: int
     order: Tensor
     row_start: Tensor
@@ -65,12 +63,22 @@ class Edges:
         target = edge_index[1 - source]
         if int(target.max()) >= rows or int(target.min()) < 0:
             raise ValueError(f"edges lead to node {int(target.max())} of {rows}")
-        order = torch.argsort(target, stable=True)
-        row_start = target.new_zeros(rows + 1)
-        torch.cumsum(torch.bincount(target, minlength=rows), 0, out=row_start[1:])
-        column = edge_index[source][order]
-        kind = torch.int32 if max(len(order), rows) < 2**31 else torch.int64
-        return Edges(Noted(edge_index), rows, order, row_start.to(kind), column.to(kind))
+        order, row_start = _by_target(target, rows)
+        kind = _index_dtype(len(order), rows)
+        return Edges(rows, order, row_start.to(kind), edge_index[source][order].to(kind))
+
+    def transposed(self, sources: int) -> Edges:
+        """The same edges the other way round, to so many nodes; made once."""
+        if self._back is None or self._back.rows != sources:
+            order, row_start = _by_target(self.column, sources)
+            kind = self.column.dtype
+            row = torch.repeat_interleave(self.row_start.diff().long())
+            self._back = Edges(
+                sources, self.order[order], row_start.to(kind), row.index_select(0, order).to(kind)
+            )
+        return self._back
+
+    _back: Edges | None = None
 
     def in_order(self, weight: Tensor, *, keep: bool) -> Tensor:
         """Weights [edges] in the order of the targets; kept for when they come again."""
@@ -86,12 +94,29 @@ class Edges:
         """Sum, mean or maximum of what the sources' rows of x [n, width] send: [rows, width]."""
         if weight is not None and mode == MEAN:
             # torch weighs sums alone.
-            count = self.row_start.diff().clamp(min=1).unsqueeze(1)
-            return self.combine(x, weight, SUM).div_(count)
+            return self.combine(x, weight, SUM).div_(self.counts())
         result: Tensor = torch.embedding_bag(
             x.contiguous(), self.column, self.row_start, False, mode, False, weight, True
         )[0]
         return result
+
+    def counts(self) -> Tensor:
+        """How many edges lead to each target [rows, 1], 1 at least."""
+        return self.row_start.diff().clamp(min=1).unsqueeze(1)
+
+
+def _by_target(target: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+    """Which edge stands at each place, and where each target's begin, int64."""
+    row_start = torch.zeros(rows + 1, dtype=torch.long, device=target.device)
+    torch.cumsum(torch.bincount(target, minlength=rows), 0, out=row_start[1:])
+    if len(target) < 2 or bool((target[1:] >= target[:-1]).all()):
+        # As samplers and coalesced graphs give them.
+        return torch.arange(len(target), device=target.device), row_start
+    return torch.argsort(target, stable=True), row_start
+
+
+def _index_dtype(edges: int, rows: int) -> torch.dtype:
+    return torch.int32 if max(edges, rows) < 2**31 else torch.int64
 
 
 Call = tuple[str, int, Tensor | None, Tensor | None]
@@ -129,16 +154,16 @@ class Kept:
         filling: whether what comes is noted; afterwards it is only looked up.
     """
 
-    edges: list[Edges] = field(default_factory=list)
+    edges: list[tuple[Noted, Edges]] = field(default_factory=list)
     norms: list[tuple[NotedCall, Any]] = field(default_factory=list)
     filling: bool = True
 
     def find(self, edge_index: Tensor, source: int, rows: int) -> Edges | None:
         """The edges in order; None where they are not known."""
-        for edges in self.edges:
-            if edges.rows == rows and edges.index.is_it(edge_index):
+        for noted, edges in self.edges:
+            if edges.rows == rows and noted.is_it(edge_index):
                 return edges
         if not self.filling:
             return None
-        self.edges.append(Edges.of(edge_index, source, rows))
-        return self.edges[-1]
+        self.edges.append((Noted(edge_index), Edges.of(edge_index, source, rows)))
+        return self.edges[-1][1]
