@@ -118,6 +118,7 @@ def without_times(value):
     return value
 
 
+@pytest.mark.long
 def test_shards_gathered_equal_one_run_but_for_times(suite, pytester, monkeypatch, capsys):
     chosen = ("--gnnperf-recipes=layer@0.5", "-k", "sizes and not seed2")
     assert suite("--gnnperf-accept", *chosen).ret == 0
@@ -134,7 +135,7 @@ def test_shards_gathered_equal_one_run_but_for_times(suite, pytester, monkeypatc
             f"--benchmark-json={folder}/benchmark.json",
             f"--gnnperf-json={folder}/gate.json",
         )
-        suite("--gnnperf-gate", *reports, *options)
+        suite("--gnnperf-gate", *chosen, *reports, *options)
         return folder
 
     whole = left("whole")
