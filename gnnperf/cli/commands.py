@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 import gnnperf
-from gnnperf.cli import compress, doctor, report, search
+from gnnperf.cli import compress, doctor, gather, report, search
 from gnnperf.cli.baselines import add_commands as add_baseline_commands
 from gnnperf.cli.codec import add_commands as add_codec_commands
 from gnnperf.cli.options import add_workbench_options, chosen_workbench
@@ -34,6 +34,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     compress.add_command(commands)
     search.add_command(commands)
     report.add_command(commands)
+    gather.add_command(commands)
     options = parser.parse_args(arguments)
     try:
         options.run(options)

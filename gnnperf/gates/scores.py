@@ -6,12 +6,40 @@ import math
 import re
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from gnnperf.gates.baselines import Baselines, CaseBaseline, OnMachine
 from gnnperf.gates.limits import limit_of
 from gnnperf.gates.metrics import SCORE, data_fingerprint, machine_class
 from gnnperf.gates.verdicts import Finding, Verdict
 from gnnperf.records import Record
+
+
+@dataclass(frozen=True)
+class ScorePair:
+    """A seed's headline score, in its baseline and now.
+
+    Attributes:
+        before, now: the scores.
+        elsewhere: whether the baseline is of another class of machine.
+    """
+
+    before: float
+    now: float
+    elsewhere: bool
+
+
+@dataclass(frozen=True)
+class ScoresOfSeeds:
+    """What a case's score is judged by, as far as its seeds ran here.
+
+    Attributes:
+        pairs: by test.
+        limits: as `parse_limits` gives them.
+    """
+
+    pairs: Mapping[str, ScorePair]
+    limits: Mapping[str, float]
 
 
 def judge_scores(
@@ -27,32 +55,33 @@ def judge_scores(
         baselines: those of the same tests, and any others; not compared where the data is another.
         limits: as `parse_limits` gives them.
     """
-    pairs, elsewhere = [], False
+    pairs = score_pairs(records, baselines)
+    if not pairs:
+        return None
+    test, record = list(records.items())[-1]
+    return judge_pairs(test, record, list(pairs.values()), limits)
+
+
+def score_pairs(records: Mapping[str, Record], baselines: Baselines) -> dict[str, ScorePair]:
+    """The scores of tests that have a baseline to be held to."""
+    pairs = {}
     for test, record in records.items():
         reading, baseline = record.readings.get(record.metric), baselines.get(test)
         if baseline is None or reading is None or reading.value is None:
             continue
         machine, same = _score_machine(baseline, record, reading.value)
         if machine is not None and baseline.data == data_fingerprint(record):
-            pairs.append((machine.scores[record.metric], reading.value))
-            elsewhere |= not same
-    if not pairs:
-        return None
-    test, record = list(records.items())[-1]
-    return _judge_pairs(test, record, pairs, limits, elsewhere=elsewhere)
+            pairs[test] = ScorePair(machine.scores[record.metric], reading.value, not same)
+    return pairs
 
 
-def _judge_pairs(
-    test: str,
-    record: Record,
-    pairs: Sequence[tuple[float, float]],
-    limits: Mapping[str, float],
-    *,
-    elsewhere: bool,
+def judge_pairs(
+    test: str, record: Record, pairs: Sequence[ScorePair], limits: Mapping[str, float]
 ) -> Finding:
-    """Scores before and now, a pair a seed."""
-    before, now = (statistics.fmean(side) for side in zip(*pairs, strict=True))
-    rises = [now - before for before, now in pairs]
+    """As `judge_scores`, of pairs that it would find; `test` and `record` are the last seed's."""
+    before, now = (statistics.fmean(getattr(p, side) for p in pairs) for side in ("before", "now"))
+    elsewhere = any(pair.elsewhere for pair in pairs)
+    rises = [pair.now - pair.before for pair in pairs]
     rise = statistics.fmean(rises)
     worse = -rise if record.higher_is_better else rise
     tolerance = limit_of(SCORE, limits, before=before, elsewhere=elsewhere)

@@ -16,8 +16,8 @@ pytest_plugins = [
     f"gnnperf.plugin.{name}"
     # Each behind those that it imports, or pytest 8 warns.
     for name in (
-        *("paths", "workbench", "cases", "selection", "ahead", "results", "tables", "rounds"),
-        *("measure", "durations", "properties", "limits", "gate", "report"),
+        *("paths", "workbench", "cases", "selection", "shard", "ahead", "results", "tables"),
+        *("rounds", "measure", "durations", "properties", "limits", "gate", "report"),
     )
 ]
 

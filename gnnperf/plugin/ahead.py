@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gnnperf.errors import GnnperfError
 from gnnperf.plugin.shared import announce, case_of, count
 from gnnperf.plugin.workbench import WORKBENCH
 
@@ -29,23 +30,44 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="missing models are trained ahead, N processes at a time (default: as many as cores; "
         "1: each by the case that needs it)",
     )
+    group.addoption(
+        "--gnnperf-cluster",
+        metavar="ADDRESS",
+        help="train them on a Dask cluster, tcp://host:8786, or in processes of its own here, "
+        "local:4; no disk need be shared",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse an address that can be none."""
+    address = config.getoption("gnnperf_cluster")
+    if address is None:
+        return
+    from gnnperf.system.cluster import ClusterError, check_address
+
+    try:
+        check_address(address)
+    except ClusterError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
     """Have trainings done ahead; the processes that do them end with the tests."""
-    jobs = _jobs(session)
-    if jobs == 1:
+    jobs, cluster = _jobs(session), session.config.getoption("gnnperf_cluster")
+    if jobs == 0 or (jobs == 1 and cluster is None):
         return (yield)
     from gnnperf.system.parallel import workers_end
 
-    session.config.pluginmanager.register(Ahead(_due(session.items), jobs))
+    # Other machines disturb no case, and have the most to do where they are told all of it.
+    due = _due(session.items) if cluster is None else _at_once(session.items)
+    session.config.pluginmanager.register(Ahead(due, jobs, cluster))
     with workers_end(jobs):
         return (yield)
 
 
 def _jobs(session: pytest.Session) -> int:
-    """How many trainings go on at a time; 1: each is left to its case."""
+    """How many trainings go on at a time; 1: each is left to its case, 0: no case runs here."""
     config = session.config
     stopped = session.testsfailed and not config.getoption("continue_on_collection_errors")
     if (
@@ -55,14 +77,15 @@ def _jobs(session: pytest.Session) -> int:
         # Options of plugins that may be switched off.
         or any(config.getoption(name, default=False) for name in _NO_TEST_RUNS)
     ):
-        return 1
+        return 0
+    from gnnperf.study.ahead import gpus_to_share
     from gnnperf.system.parallel import default_jobs
 
     options = config.stash[WORKBENCH].options
-    # One GPU serves one training at a time.
-    if options.device.type != "cpu":
-        return 1
     jobs: int = config.getoption("gnnperf_jobs") or default_jobs(options.threads)
+    if options.device.type != "cpu":
+        # A GPU serves one training at a time.
+        return max(1, min(jobs, gpus_to_share(options.device)))
     return jobs
 
 
@@ -80,11 +103,22 @@ def _due(items: Sequence[pytest.Item]) -> dict[pytest.Item, list[Training]]:
     return due
 
 
-class Ahead:
-    """Trains what is due before a test and the cache lacks, `jobs` processes at a time."""
+def _at_once(items: Sequence[pytest.Item]) -> dict[pytest.Item, list[Training]]:
+    """All trainings, due before the first test that has any."""
+    with_some = [item for item in items if _trainings(item)]
+    return {item: [t for i in items for t in _trainings(i)] for item in with_some[:1]}
 
-    def __init__(self, due: dict[pytest.Item, list[Training]], jobs: int) -> None:
-        self._due, self._jobs = due, jobs
+
+class Ahead:
+    """Trains what is due before a test and the cache lacks, `jobs` processes at a time.
+
+    Or on a cluster, where its address is given.
+    """
+
+    def __init__(
+        self, due: dict[pytest.Item, list[Training]], jobs: int, cluster: str | None
+    ) -> None:
+        self._due, self._jobs, self._cluster = due, jobs, cluster
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> None:
@@ -93,7 +127,7 @@ class Ahead:
         if trainings is None:
             return
         from gnnperf.study.ahead import train_ahead
-        from gnnperf.system.parallel import WorkersDiedError
+        from gnnperf.system.cluster import UnreachableError
 
         config = item.config
         with _uncaptured(config):
@@ -103,8 +137,11 @@ class Ahead:
                     trainings,
                     self._jobs,
                     lambda text: announce(config, text),
+                    self._cluster,
                 )
-            except WorkersDiedError as error:
+            except UnreachableError as error:
+                raise pytest.UsageError(str(error)) from error
+            except GnnperfError as error:
                 announce(config, f"{error}; the rest is trained case by case")
 
 

@@ -31,6 +31,7 @@ from gnnperf.gates.verdicts import (
 from gnnperf.plugin.gate_seeds import Seeds
 from gnnperf.plugin.gone import GoneCase, WholeFiles, insert_gone
 from gnnperf.plugin.limits import marked_limits
+from gnnperf.plugin.shard import share_of
 from gnnperf.plugin.shared import RECORD, announce
 from gnnperf.records import Record
 from gnnperf.reports import gates as reports
@@ -194,6 +195,9 @@ class GateRun:
             self._fail_with_verdicts(session)
         if self._options.mode == "accept":
             self._accept(session, exitstatus)
+        if share := share_of(self._config):
+            self._report.shard.update(share.described())
+            self._report.scores.update(self._seeds.scores())
         try:
             for kind, path in self._options.files.items():
                 reports.write(kind, path, self._report)

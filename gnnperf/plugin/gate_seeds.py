@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from gnnperf.gates.baselines import Baselines
-from gnnperf.gates.scores import judge_scores, seed_group
+from gnnperf.gates.scores import ScoresOfSeeds, judge_scores, score_pairs, seed_group
 from gnnperf.gates.verdicts import Finding
 from gnnperf.records import Record
 
@@ -58,6 +58,11 @@ class Seeds:
         for group, records in self._records.items():
             if group not in self._judged and (finding := self._judge(group)):
                 yield next(reversed(records)), finding
+
+    def scores(self) -> dict[str, ScoresOfSeeds]:
+        """What was or would be judged, by group, for whoever has the other seeds."""
+        pairs = {g: score_pairs(records, self._baselines) for g, records in self._records.items()}
+        return {g: ScoresOfSeeds(found, self._limits[g]) for g, found in pairs.items() if found}
 
     def _judge(self, group: str) -> Finding | None:
         if not self._records[group]:

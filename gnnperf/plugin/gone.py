@@ -11,6 +11,7 @@ import pytest
 
 from gnnperf.gates.baselines import Baselines, CaseBaseline
 from gnnperf.gates.verdicts import CaseVerdict, gone
+from gnnperf.plugin.shard import share_of
 from gnnperf.plugin.workbench import dataset_keys
 
 
@@ -46,8 +47,10 @@ class WholeFiles:
         return report
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
-        """Remember that their files do not run whole."""
-        self._partial.update(file_of(item.nodeid) for item in items)
+        """Remember that their files do not run whole, unless other shards run the rest."""
+        share = share_of(self._config)
+        others = frozenset() if share is None else share.others
+        self._partial.update(file_of(item.nodeid) for item in items if item.nodeid not in others)
 
     def ran(self, test: str) -> bool:
         """Whether the test's file runs whole, or was taken away from where the run looked."""
@@ -74,12 +77,21 @@ def file_of(test: str) -> str:
 
 
 def missing(session: pytest.Session, files: WholeFiles, baselines: Baselines) -> list[str]:
-    """The tests that this run should have collected and did not."""
+    """The tests that this run should have collected and did not.
+
+    Of shards, one judges each of them: those that it lacks as all others do.
+    """
+    share = share_of(session.config)
     collected = {item.nodeid for item in session.items}
+    if share is not None:
+        collected |= share.others
     return [
         test
         for test, case in baselines.items()
-        if test not in collected and files.ran(test) and expected(session.config, case)
+        if test not in collected
+        and files.ran(test)
+        and expected(session.config, case)
+        and (share is None or share.shard.judges(test))
     ]
 
 

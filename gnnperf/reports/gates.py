@@ -12,6 +12,7 @@ from typing import Any
 from tabulate import tabulate
 
 from gnnperf.gates.metrics import METRICS
+from gnnperf.gates.scores import ScoresOfSeeds
 from gnnperf.gates.verdicts import WORST_FIRST, CaseVerdict, Finding, fails
 from gnnperf.records import Record, to_json
 from gnnperf.system.files import atomic_write
@@ -32,6 +33,8 @@ class GateReport:
         accepted: what changed in the baselines of the accepted cases.
         complaints: what could not be done.
         places: file and line (from 0) of the tests.
+        shard: which share of a run it is, and how its tests lie in the whole; empty of a whole run.
+        scores: of a share, what scores over seeds are judged by, by group.
     """
 
     mode: str | None
@@ -41,6 +44,8 @@ class GateReport:
     accepted: dict[str, list[str]] = field(default_factory=dict)
     complaints: list[str] = field(default_factory=list)
     places: dict[str, tuple[str, int | None]] = field(default_factory=dict)
+    shard: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, ScoresOfSeeds] = field(default_factory=dict)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -193,6 +198,9 @@ def json_text(report: GateReport) -> str:
         "complaints": report.complaints,
         "records": {test: to_json(record) for test, record in report.records.items()},
     }
+    if report.shard:
+        scores = {group: asdict(found) for group, found in report.scores.items()}
+        content = {**content, "shard": report.shard, "scores": scores}
     # A growth from nothing is infinite, which JSON does not know.
     return json.dumps(_finite(content), indent=1, allow_nan=False) + "\n"
 

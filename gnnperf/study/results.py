@@ -153,7 +153,7 @@ def _write(path: Path, decides: Mapping[str, Any], result: Result) -> None:
     write_checked(path, json.dumps(content).encode())
 
 
-def _read(path: Path) -> tuple[dict[str, Any], Result]:
+def read_result(path: Path) -> tuple[dict[str, Any], Result]:
     """What decided a stored result, and the result; raises GnnperfError, OSError."""
     try:
         content = json.loads(bytes(read_checked(path)))
@@ -171,7 +171,7 @@ def _read(path: Path) -> tuple[dict[str, Any], Result]:
 
 def _stored(path: Path, decides: Mapping[str, Any]) -> Result | None:
     try:
-        found, result = _read(path)
+        found, result = read_result(path)
     except FileNotFoundError:
         return None
     except GnnperfError:
@@ -187,7 +187,7 @@ def _why_not(path: Path, decides: Mapping[str, Any]) -> str:
     others = [other for other in path.parent.glob("*.result") if other != path]
     for other in sorted(others, key=lambda file: file.stat().st_mtime, reverse=True):
         with suppress(GnnperfError, OSError):  # A damaged one says nothing.
-            return ", ".join(_differences(_read(other)[0], decides))
+            return ", ".join(_differences(read_result(other)[0], decides))
     return ""
 
 

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import platformdirs
 import torch
@@ -138,7 +138,12 @@ class Workbench:
 
     def is_trained(self, name: str, seed: int) -> bool:
         """Whether the cache has the base; nothing is split or trained. Raises as `trained`."""
-        return self._start(find_workload(name), seed).checkpoint.is_file()
+        return self.base(name, seed)[0].is_file()
+
+    def base(self, name: str, seed: int) -> tuple[Path, Mapping[str, Any]]:
+        """Where the trained base lies, or will, and all that decides it, as plain data."""
+        start = self._start(find_workload(name), seed)
+        return start.checkpoint, start.decides
 
     def _base(self, workload: Workload, seed: int) -> Trained:
         start = self._start(workload, seed)
@@ -233,6 +238,7 @@ class Workbench:
             fresh,
             functools.cache(lambda: prepared(model, parts())),
             self.options.cache / "checkpoints" / f"{name}-seed{seed}-{key_of(decides)}.ckpt",
+            decides,
         )
 
 
@@ -246,6 +252,7 @@ class _Start:
         fresh: gives the untrained model, of this seed or of the one that it is given.
         split: gives the prepared batches; done once.
         checkpoint: where the trained weights lie, or will.
+        decides: what the checkpoint's name stands for.
     """
 
     name: str
@@ -253,6 +260,7 @@ class _Start:
     fresh: Callable[..., nn.Module]
     split: Callable[[], Parts]
     checkpoint: Path
+    decides: Mapping[str, Any]
 
 
 def _prepare(cache: Path) -> None:

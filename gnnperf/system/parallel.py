@@ -16,6 +16,7 @@ import psutil
 from joblib import Parallel, cpu_count, delayed
 from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.process_executor import BrokenProcessPool
+from joblib.parallel import get_active_backend
 from tqdm import tqdm
 
 from gnnperf.errors import GnnperfError
@@ -30,7 +31,14 @@ class WorkersDiedError(GnnperfError):
 
 
 def default_jobs(threads: int) -> int:
-    """As many processes as the cores that this process may use have room for."""
+    """As many processes as joblib's `parallel_config` says, or the cores have room for.
+
+    The cores are those that this process may use.
+    """
+    backend, jobs = get_active_backend()
+    if jobs is not None:
+        told: int = backend.effective_n_jobs(jobs)
+        return max(1, told)
     cores: int = cpu_count()
     return max(1, cores // threads)
 
@@ -40,16 +48,16 @@ def side_by_side(
 ) -> Iterator[T]:
     """What `work` gives for each tuple of arguments, as it comes, `jobs` processes at a time.
 
-    One job works in this process. The processes are fresh, as a fork would copy torch's threads
-    in whatever state they are; they live on for the next call until `workers_end`. Raises what
-    `work` raises, or WorkersDiedError.
+    One job works in this process. The processes are joblib's default, or those of the backend that
+    its `parallel_config` names: the default's are fresh, as a fork would copy torch's threads in
+    whatever state they are; they live on for the next call until `workers_end`. Raises what `work`
+    raises, or WorkersDiedError.
     """
     if jobs == 1:
         yield from (work(*task) for task in tasks)
         return
     parallel = Parallel(
         min(jobs, len(tasks)),
-        backend="loky",
         batch_size=1,
         return_as="generator_unordered",
         initializer=_begin,

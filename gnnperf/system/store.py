@@ -39,10 +39,15 @@ def read_checked(path: Path) -> memoryview:
         raise
     except OSError as error:
         raise _unreadable(path, error) from error
-    content = blob[_DIGEST_BYTES:]
-    if hashlib.sha256(content).digest() != blob[:_DIGEST_BYTES]:
+    if not is_checked(blob):
         raise _damaged(path)
-    return content
+    return blob[_DIGEST_BYTES:]
+
+
+def is_checked(blob: bytes | memoryview) -> bool:
+    """Whether bytes are those of a file that `write_checked` wrote."""
+    view = memoryview(blob)
+    return hashlib.sha256(view[_DIGEST_BYTES:]).digest() == view[:_DIGEST_BYTES]
 
 
 @contextmanager

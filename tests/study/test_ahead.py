@@ -9,6 +9,7 @@ from gnnperf.datasets import DataOptions, OwnDataset
 from gnnperf.study import ahead
 from gnnperf.study.ahead import train_ahead
 from gnnperf.study.durations import keep_durations, training_key
+from gnnperf.study.sending import received
 from gnnperf.study.workbench import Workbench, WorkbenchOptions
 from gnnperf.workloads import WORKLOADS
 
@@ -31,7 +32,7 @@ def test_graphs_go_into_a_file_and_not_into_every_task(workbench, monkeypatch):
             taken.append(len(pickle.dumps(task)))
             path = task[2]
             assert path.stat().st_size > 4e6
-            read.append(ahead._received(path, "workload"))
+            read.append(received(path, "workload"))
             yield None
         read.append(path)
 

@@ -2,6 +2,7 @@ import os
 
 import psutil
 import pytest
+from joblib import parallel_config
 
 from gnnperf.system.parallel import WorkersDiedError, default_jobs, side_by_side, workers_end
 
@@ -32,3 +33,11 @@ def test_a_process_that_dies_is_told():
 def test_as_many_as_cores_have_room_for(monkeypatch):
     monkeypatch.setattr("gnnperf.system.parallel.cpu_count", lambda: 5)
     assert [default_jobs(threads) for threads in (1, 2, 3, 9)] == [5, 2, 1, 1]
+
+
+def test_the_backend_and_the_jobs_of_joblibs_parallel_config_are_heard():
+    with parallel_config(backend="threading", n_jobs=3):
+        assert default_jobs(1) == 3
+        assert set(side_by_side(os.getpid, [()] * 3, 2)) == {os.getpid()}
+    with parallel_config(n_jobs=1):
+        assert default_jobs(1) == 1
