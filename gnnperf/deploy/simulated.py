@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gnnperf.compression.quantization.convolution import QuantizedAggregate, UpdateSite
 from gnnperf.compression.quantization.export import FoldedNorm, IntegerModel
@@ -14,7 +14,7 @@ from gnnperf.compression.quantization.fake_quantize import (
     FrozenQuantize,
     QuantizerSettings,
 )
-from gnnperf.compression.quantization.linear import IntegerLinear, QuantizedLinear
+from gnnperf.compression.quantization.linear import FloatLinear, IntegerLinear, QuantizedLinear
 from gnnperf.compression.quantization.protection import Protection
 from gnnperf.compression.quantization.sites import replace_module
 from gnnperf.compression.quantization.weights import QuantizedWeights
@@ -41,9 +41,12 @@ def float_form(model: nn.Module) -> nn.Module:
     copied = deepcopy(model.model if isinstance(model, IntegerModel) else model)
     for part in list(copied.modules()):
         if isinstance(part, QuantizedLinear):
-            replace_module(copied, part, _linear(part))
+            replace_module(copied, part, _linear(part.kernel(part.weight), part.bias))
+        elif isinstance(part, FloatLinear):
+            replace_module(copied, part, _linear(part.weight, part.bias))
         elif isinstance(part, IntegerLinear):
-            replace_module(copied, part, _of_codes(part))
+            weight = (part.weight.int() - part.zero_point) * part.scale
+            replace_module(copied, part, _linear(weight, part.bias))
         elif isinstance(part, FoldedNorm):
             replace_module(copied, part, _norm(part))
         elif isinstance(part, QuantizedAggregate):
@@ -57,19 +60,11 @@ def float_form(model: nn.Module) -> nn.Module:
     return copied
 
 
-def _linear(part: QuantizedLinear) -> nn.Linear:
-    linear = nn.Linear(part.weight.size(1), part.weight.size(0), part.bias is not None)
-    linear.weight.copy_(part.kernel(part.weight))
-    if part.bias is not None:
-        linear.bias.copy_(part.bias)
-    return linear.requires_grad_(False).eval()
-
-
-def _of_codes(part: IntegerLinear) -> nn.Linear:
-    linear = nn.Linear(part.weight.size(1), part.weight.size(0), part.bias is not None)
-    linear.weight.copy_((part.weight.int() - part.zero_point) * part.scale)
-    if part.bias is not None:
-        linear.bias.copy_(part.bias)
+def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    linear = nn.Linear(weight.size(1), weight.size(0), bias is not None)
+    linear.weight.copy_(weight)
+    if bias is not None:
+        linear.bias.copy_(bias)
     return linear.requires_grad_(False).eval()
 
 

@@ -141,5 +141,8 @@ def test_the_key_knows_the_fit_and_the_parts():
     assert all(one != two for i, one in enumerate(keys) for two in keys[:i])
     assert key(own) == key(own)
     assert key(parts=given[0]) == key(parts=tuple(part.clone() for part in given[0]))
-    plain = "NodeClassification(held_out=7, metric='accuracy', parts=None)"
+    plain = (
+        "NodeClassification(held_out=7, metric='accuracy', parts=None, sampled=None, timed=None, "
+        "message_bytes=67108864)"
+    )
     assert described(NodeClassification(7)) == plain

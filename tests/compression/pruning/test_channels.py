@@ -138,6 +138,21 @@ def test_tied_weights_stay_one():
     assert small.c.weight.shape == (4, 4)
 
 
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda x: x.abs_(),
+        lambda x: torch.ops.aten.gelu_(x),
+        lambda x: nn.functional.threshold_(x, 0.1, 0.0),
+        lambda x: x.copysign_(torch.ones(1)),
+    ],
+)
+def test_what_works_in_place_does_what_it_does_out_of_place(act):
+    net = Net(lambda m, d: m.b(act(m.a(d.x))), a=nn.Linear(4, 8), b=nn.Linear(8, 2))
+    with torch.no_grad():
+        assert halved(net).b.in_features == 4
+
+
 def test_what_training_alone_uses_binds_too():
     def call(m, d):
         x = m.a(d.x)

@@ -237,10 +237,16 @@ class _Operations(TorchDispatchMode):
         name = func.overloadpacket.__name__
         if not name.startswith("__"):
             name = name.removesuffix("_")
-        pointwise = torch.Tag.pointwise in func.tags or name.startswith("__")
+        pointwise = _is_pointwise(func, name) or name.startswith("__")
         given = {**dict(zip(names, args, strict=False)), **kwargs}
         self._tracer.see(name, given, result, pointwise=pointwise)
         return result
+
+
+def _is_pointwise(func: Any, name: str) -> bool:
+    """By torch's tags, which some operations that work in place lack."""
+    plain = getattr(getattr(torch.ops.aten, name, None), func._overloadname, func)
+    return torch.Tag.pointwise in {*func.tags, *plain.tags}
 
 
 _SHAPED = {
