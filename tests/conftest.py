@@ -104,6 +104,17 @@ def project(pytester, shared_cache, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
+def _other_projects_forgotten(request):
+    """Projects that a test runs in this process have modules of the same names."""
+    yield
+    if "pytester" in request.fixturenames:
+        from gnnperf.system import sources
+
+        for known in (sources._source, sources._spec, sources._is_library):
+            known.cache_clear()
+
+
+@pytest.fixture(autouse=True)
 def _plugins_switched_off(request, monkeypatch):
     """In pytests that a test runs, as pyproject.toml does in this one: they would shuffle tests."""
     if "pytester" in request.fixturenames:
