@@ -30,7 +30,7 @@ SMALLER_THAN_EACH = ("global@0.9+qat@w4a8", ("global@0.9", "qat@w4a8"))
 
 def workloads(preset):
     return preset.select(
-        smoke=["bbbp-gnnnet"],
+        smoke=["cora_node-spline"],
         quick=["cora_node-spline", "bbbp-gnnnet"],
         default=[*PRUNING_WORKLOADS, "proteins-gin", "bbbp-gin"],
     )
@@ -97,7 +97,7 @@ def test_hybrid(case, trained, measure, measured_cases):
 
 
 @pytest.mark.gnnperf_cases(
-    workloads=["bbbp-gnnnet"],
+    workloads=["cora_node-spline"],
     recipes=[SMALLER_THAN_EACH[0]],
     beside=lambda recipe: SMALLER_THAN_EACH[1],
 )
