@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
@@ -137,18 +137,20 @@ def _smallest_does_both(evidence: Evidence, workload: str) -> Check:
     recipes = evidence.recipes(workload) if workload != "none" else ()
     if not _combined(recipes):
         raise CannotBeJudgedError("no recipe that prunes and quantizes was run")
-    sizes: Mapping[str, float] = {}
+    drops, sizes = {}, {}
     for recipe in recipes:
         try:
-            drop = evidence.series(workload, recipe, "drop")
-            if drop.high <= ACCURATE_WITHIN:
-                sizes = {**sizes, recipe: evidence.series(workload, recipe, "stored_bytes").mean}
+            drops[recipe] = evidence.series(workload, recipe, "drop").high
+            sizes[recipe] = evidence.series(workload, recipe, "stored_bytes").mean
         except CannotBeJudgedError:  # Of too few seeds, or without a size.
             continue
-    if not sizes:
+    if not any(recipe in sizes for recipe in _combined(recipes)):
         raise CannotBeJudgedError(
-            f"no recipe of {workload} ran on enough seeds and kept the accuracy"
+            f"no recipe that prunes and quantizes ran on enough seeds of {workload}"
         )
+    sizes = {recipe: size for recipe, size in sizes.items() if drops[recipe] <= ACCURATE_WITHIN}
+    if not sizes:
+        raise CannotBeJudgedError(f"no recipe of {workload} kept the accuracy")
     smallest = min(sizes, key=lambda recipe: sizes[recipe])
     does_both = smallest in _combined(recipes)
     return Check(workload, does_both, f"smallest is {smallest}, {sizes[smallest]:.0f} bytes")

@@ -152,3 +152,12 @@ def test_both_together():
     assert both(0.0201, 99) == "not reproduced"
     assert both(0.02, 101) == "not reproduced"
     assert judge("A4", lambda w, r: None, recipes=("global@0.5",)) == "cannot be judged"
+
+
+def test_what_does_both_and_was_not_run_enough_says_nothing():
+    def readings(workload, recipe):
+        alone = {"accuracy_drop": 0.0, "stored_bytes": 100}
+        return {"accuracy_drop": 0.0} if "+" in recipe else alone
+
+    recipes = ("global@0.5", "global@0.5+qat@int8")
+    assert judge("A4", readings, recipes=recipes) == "cannot be judged"
