@@ -67,6 +67,16 @@ def drawing(name: str) -> Iterator[Any]:
         yield matplotlib
 
 
+def bytes_axis(axes: Axes) -> None:
+    """Bytes along x, by their order of magnitude, with few marks that do not meet."""
+    from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(EngFormatter("B"))
+
+
 def panels(
     name: str,
     titles: Sequence[str],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gnnperf.reports.study.claims.quantization import CONFIGURATIONS, DEFAULT
 from gnnperf.reports.study.content import Picture
-from gnnperf.reports.study.drawing import COLOURS, MARKERS, heatmap, line, panels
+from gnnperf.reports.study.drawing import COLOURS, MARKERS, bytes_axis, heatmap, line, panels
 from gnnperf.reports.study.evidence import PAPER, Evidence, Measured
 from gnnperf.reports.study.places import DQ4, DQ8, LEVELS, PRUNED, QAT4, QAT8, QUANTIZED, RATES
 from gnnperf.reports.study.series import LEAST_SEEDS, CannotBeJudgedError, Series
@@ -43,7 +43,7 @@ def pictures(evidence: Measured) -> list[Picture]:
         zeros_of_layers(evidence),
         *(over_sparsity(evidence, *figure) for figure in _OVER_SPARSITY),
         *(over_rate(evidence, *figure) for figure in _OVER_RATE),
-        pareto(evidence, "bytes", "stored_bytes", "stored file (bytes)"),
+        pareto(evidence, "bytes", "stored_bytes", "stored file"),
         pareto(evidence, "time", "cpu_ratio", "CPU time of inference / dense twin"),
         sensitivity(evidence),
         configurations(evidence),
@@ -219,6 +219,12 @@ def pareto(evidence: Measured, name: str, reading: str, label: str) -> Picture |
             except CannotBeJudgedError:
                 continue
             found.setdefault(workload, {})[recipe] = pair
+    measured = sum(map(len, found.values()))
+    found = {
+        workload: {recipe: pair for recipe, pair in pairs.items() if pair[1].mean <= _USABLE}
+        for workload, pairs in found.items()
+    }
+    lost = measured - sum(map(len, found.values()))
     found = {workload: pairs for workload, pairs in found.items() if len(pairs) > 1}
     if not found:
         return None
@@ -239,7 +245,7 @@ def pareto(evidence: Measured, name: str, reading: str, label: str) -> Picture |
         front = sorted(points[recipe] for recipe in front_of(points))
         axes.step(*zip(*front, strict=True), where="post", linewidth=0.8, color="#8a8a8a")
         if reading == "stored_bytes":
-            axes.set_xscale("log")
+            bytes_axis(axes)
         else:
             axes.locator_params(axis="x", nbins=5)
         axes.set_xlabel(label)
@@ -249,9 +255,13 @@ def pareto(evidence: Measured, name: str, reading: str, label: str) -> Picture |
     svg = panels(f"pareto-{name}", list(found), draw)
     told = seeds_told(parts)
     caption = f"{told}; the line joins recipes that no other beats in both"
+    if lost:
+        caption += f"; {lost} that lose more than {_USABLE:g} are left out"
     return Picture(f"pareto-{name}", f"Drop against {label}", svg, caption)
 
 
+# What loses more is of no use, and would press all others together.
+_USABLE = 0.2
 _FAMILIES = (
     *("dense", "pruned", "pruned, tuned", "narrowed", "quantized", "both", "deployed", "others"),
 )
@@ -261,7 +271,7 @@ def family(recipe: str) -> str:
     """What kind of recipe it is, for colours: by its steps."""
     steps = [step.partition("@")[0] for step in recipe.split("+")]
     prunes = bool({"global", "layer", "gradual", "lottery"} & {*steps})
-    quantizes = bool({"ptq", "qat", "dq", "a2q"} & {*steps})
+    quantizes = bool({"ptq", "qat", "dq", "a2q", "mixed"} & {*steps})
     if any(step.startswith("deploy") for step in steps):
         return "deployed"
     if prunes and quantizes:
