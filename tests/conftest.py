@@ -19,6 +19,9 @@ TERMINAL = ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "PY_COLORS", "CI", "B
 for name in list(os.environ):
     if name.startswith("PYTEST_XDIST_") or name in TERMINAL:
         del os.environ[name]
+# Processes that tests start find the functions that tests hand to them.
+_ROOT = str(Path(__file__).parents[1])
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_ROOT, os.environ.get("PYTHONPATH")]))
 
 
 @pytest.hookimpl(tryfirst=True)
