@@ -2,14 +2,19 @@
 
 import os
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["pytester"]
 
-# Half of hypothesis's own number keeps a run of all tests under six minutes.
-EXAMPLES = 50
-# Shared machines stall now and then; a deadline would fail tests for that alone.
-settings.register_profile("gnnperf", deadline=None, max_examples=EXAMPLES)
+# Half of hypothesis's own number of examples keeps a run of all tests under six minutes; what one
+# takes depends on what else the machine does.
+PROFILE = {
+    "deadline": None,
+    "max_examples": 50,
+    "suppress_health_check": [HealthCheck.too_slow],
+    "print_blob": True,
+}
+settings.register_profile("gnnperf", **PROFILE)
 # On CI the same examples every time: a red build is somebody's change, not luck.
-settings.register_profile("ci", deadline=None, max_examples=EXAMPLES, derandomize=True)
+settings.register_profile("ci", derandomize=True, **PROFILE)
 settings.load_profile("ci" if os.environ.get("CI") else "gnnperf")

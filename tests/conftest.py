@@ -1,17 +1,11 @@
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 # torch is imported where it is needed: the process that starts pytest-xdist's workers needs none.
-
-# What one example takes depends on what else the machine does.
-settings.register_profile(
-    "gnnperf", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
-)
-settings.load_profile("gnnperf")
 
 # The runs that tests start are no workers of pytest-xdist, though a test may run in one; and what
 # they print depends on no terminal that a shell or a CI describes.
@@ -21,6 +15,7 @@ for name in list(os.environ):
         del os.environ[name]
 # Processes that tests start find the functions that tests hand to them.
 _ROOT = str(Path(__file__).parents[1])
+sys.path.insert(0, _ROOT)
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_ROOT, os.environ.get("PYTHONPATH")]))
 
 
