@@ -13,7 +13,7 @@ from gnnperf.errors import GnnperfError
 from gnnperf.plugin.limits import require_covered
 from gnnperf.plugin.results import from_store_or
 from gnnperf.plugin.rounds import latency_budget, run_rounds
-from gnnperf.plugin.shared import RECORD, shown
+from gnnperf.plugin.shared import RECORD, positive
 from gnnperf.plugin.tables import COMPARISONS, RECORDS, TABLES
 
 if TYPE_CHECKING:
@@ -44,25 +44,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--gnnperf-core-watts",
-        type=_watts,
+        type=positive("--gnnperf-core-watts", "power", "watts", _MOST_CORE_WATTS),
         default=10.0,
         metavar="W",
         help="what --gnnperf-energy estimate takes one busy core to draw (default: 10)",
     )
-
-
-def _watts(text: str) -> float:
-    """A power that one core can draw; raises UsageError."""
-    try:
-        watts = float(text) if text.isascii() else math.nan
-    except ValueError:
-        watts = math.nan
-    if not 0 < watts <= _MOST_CORE_WATTS:
-        raise pytest.UsageError(
-            f"--gnnperf-core-watts {shown(text)}: name a power above zero, "
-            f"{_MOST_CORE_WATTS:g} watts at most"
-        )
-    return watts
 
 
 @pytest.fixture(scope="session")

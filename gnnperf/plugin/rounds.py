@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gnnperf.plugin.shared import shown
+from gnnperf.plugin.shared import positive
 
 if TYPE_CHECKING:
     from gnnperf.meters.latency import Pair
@@ -30,26 +30,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("gnnperf", "compression of graph neural networks")
     group.addoption(
         "--gnnperf-latency-seconds",
-        type=_cap_seconds,
+        type=positive("--gnnperf-latency-seconds", "time", "seconds", _MOST_CAP_SECONDS),
         metavar="S",
         help="no comparison of two callables takes longer, warm-up included, but for the two "
         "rounds that it needs; the interval says what that costs (default: six rounds are taken "
         "however slow a model is)",
     )
-
-
-def _cap_seconds(text: str) -> float:
-    """A time that rounds may take; raises UsageError."""
-    try:
-        seconds = float(text) if text.isascii() else math.nan
-    except ValueError:
-        seconds = math.nan
-    if not 0 < seconds <= _MOST_CAP_SECONDS:
-        raise pytest.UsageError(
-            f"--gnnperf-latency-seconds {shown(text)}: name a time above zero, "
-            f"{_MOST_CAP_SECONDS:g} seconds at most"
-        )
-    return seconds
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -50,5 +51,22 @@ def count(option: str, what: str, most: int) -> Callable[[str], int]:
         if not plain or not 1 <= int(text) <= most:
             raise pytest.UsageError(f"{option} {shown(text)}: name 1 to {most} {what}")
         return int(text)
+
+    return read
+
+
+def positive(option: str, what: str, unit: str, most: float) -> Callable[[str], float]:
+    """An option's type: a number above 0, `most` at most, in ASCII; else a UsageError."""
+
+    def read(text: str) -> float:
+        try:
+            number = float(text) if text.isascii() else math.nan
+        except ValueError:
+            number = math.nan
+        if not 0 < number <= most:
+            raise pytest.UsageError(
+                f"{option} {shown(text)}: name a {what} above zero, {most:g} {unit} at most"
+            )
+        return number
 
     return read

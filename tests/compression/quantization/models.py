@@ -7,6 +7,7 @@ from torch_geometric.nn import GATConv, GCNConv, GINConv, Linear, SAGEConv, glob
 
 from gnnperf.models.gin import GIN
 from gnnperf.models.gnnnet import GNNNet
+from gnnperf.training import FitReport, GraphClassification, Parts, Trained, TrainSettings, seeded
 
 
 class PygNet(nn.Module):
@@ -52,3 +53,23 @@ def a_batch(graphs=6, features=3):
             )
         )
     return Batch.from_data_list(made)
+
+
+def untrained_gin(**sizes):
+    """An untrained GIN on a few small graphs, to be trained for two epochs."""
+    with seeded(0):
+        parts = Parts([a_batch(), a_batch()], [a_batch()], [a_batch(graphs=20)])
+        model = GIN(3, 2, **sizes).eval()
+    settings = TrainSettings(epochs=2, learning_rate=0.01)
+    return Trained(
+        workload="made-up-gin",
+        seed=0,
+        model=model,
+        task=GraphClassification(batch_size=6),
+        split=lambda: parts,
+        train=settings,
+        finetune=settings,
+        report=FitReport(0, 0, 0.0, {}),
+        data={"dataset": "made-up", "source": "synthetic", "fingerprint": "made up"},
+        fresh=lambda: model,
+    )

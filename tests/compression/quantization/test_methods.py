@@ -8,7 +8,6 @@ from gnnperf import codec
 from gnnperf.compression import RecipeError
 from gnnperf.compression.quantization.configuration import CONFIGURATIONS, parse_configuration
 from gnnperf.meters.registry import MeterOptions
-from gnnperf.models.gin import GIN
 from gnnperf.recipes import compress, parse_recipe
 from gnnperf.reports.table import kept_epoch
 from gnnperf.study.measure import (
@@ -18,37 +17,13 @@ from gnnperf.study.measure import (
     score_readings,
     size_readings,
 )
-from gnnperf.training import (
-    FitReport,
-    GraphClassification,
-    Parts,
-    Trained,
-    TrainSettings,
-    seeded,
-)
 
-from .models import a_batch
+from .models import untrained_gin
 
 
 @pytest.fixture(scope="module")
 def base():
-    """An untrained GIN on a few small graphs, to be trained for two epochs."""
-    with seeded(0):
-        parts = Parts([a_batch(), a_batch()], [a_batch()], [a_batch(graphs=20)])
-        model = GIN(3, 2).eval()
-    settings = TrainSettings(epochs=2, learning_rate=0.01)
-    return Trained(
-        workload="made-up-gin",
-        seed=0,
-        model=model,
-        task=GraphClassification(batch_size=6),
-        split=lambda: parts,
-        train=settings,
-        finetune=settings,
-        report=FitReport(0, 0, 0.0, {}),
-        data={"dataset": "made-up", "source": "synthetic", "fingerprint": "made up"},
-        fresh=lambda: model,
-    )
+    return untrained_gin()
 
 
 @pytest.mark.parametrize(

@@ -7,33 +7,16 @@ from hypothesis import strategies as st
 from gnnperf import codec
 from gnnperf.compression import RecipeError
 from gnnperf.compression.quantization.mixed import parse_budget, shared_out
-from gnnperf.models.gin import GIN
 from gnnperf.recipes import compress, parse_recipe
-from gnnperf.training import FitReport, GraphClassification, Parts, Trained, TrainSettings, seeded
 
-from .models import a_batch
+from .models import untrained_gin
 
 WIDTHS = range(2, 9)
 
 
 @pytest.fixture(scope="module")
 def base():
-    with seeded(0):
-        parts = Parts([a_batch(), a_batch()], [a_batch()], [a_batch(graphs=20)])
-        model = GIN(3, 2, hidden=8, layers=2).eval()
-    settings = TrainSettings(epochs=2, learning_rate=0.01)
-    return Trained(
-        workload="made-up-gin",
-        seed=0,
-        model=model,
-        task=GraphClassification(batch_size=6),
-        split=lambda: parts,
-        train=settings,
-        finetune=settings,
-        report=FitReport(0, 0, 0.0, {}),
-        data={"dataset": "made-up", "source": "synthetic", "fingerprint": "made up"},
-        fresh=lambda: model,
-    )
+    return untrained_gin(hidden=8, layers=2)
 
 
 @pytest.mark.parametrize(
