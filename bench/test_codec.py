@@ -281,7 +281,7 @@ MODELS = {
 }
 
 
-def beside_peers(name, state, closing_row, tmp_path):
+def require_no_larger_than_peers(name, state, closing_row, tmp_path):
     """Print the sums over a state's large tensors; no tensor may be larger than a peer makes it."""
     codec.save(state, tmp_path / "state")
     stored = {info.name: info.stored_bytes for info in codec.inspect(tmp_path / "state").tensors}
@@ -320,7 +320,7 @@ def beside_peers(name, state, closing_row, tmp_path):
 @pytest.mark.proof
 @pytest.mark.parametrize("name", MODELS)
 def test_no_tensor_is_larger_than_a_peer_makes_it(name, closing_row, tmp_path):
-    beside_peers(name, MODELS[name](), closing_row, tmp_path)
+    require_no_larger_than_peers(name, MODELS[name](), closing_row, tmp_path)
 
 
 @pytest.mark.proof
@@ -329,7 +329,7 @@ def test_no_tensor_of_the_study_is_larger(workload, trained, preset, closing_row
     base = trained(workload, preset.seeds[0])
     for sparsity in (0.0, 0.9):
         state = compress(base, f"global@{sparsity}").state()
-        beside_peers(f"{workload} {sparsity}", state, closing_row, tmp_path)
+        require_no_larger_than_peers(f"{workload} {sparsity}", state, closing_row, tmp_path)
 
 
 @pytest.mark.proof

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
@@ -12,6 +11,7 @@ from typing import ClassVar
 import cloudpickle
 
 from gnnperf.meters.base import Meter, MeterError, Readings
+from gnnperf.meters.cpu import ProcessClocks
 from gnnperf.meters.fresh_process import in_fresh_process
 from gnnperf.meters.registry import MeterOptions, meters
 from gnnperf.records import Reading, measured, unavailable
@@ -32,21 +32,15 @@ UNITS = {
 """What is always told, if only as unavailable."""
 
 
-class TrainingClock(Meter):
+class TrainingClock(ProcessClocks):
     """CPU seconds of all threads, user and system, and wall seconds of a window."""
 
     units: ClassVar = {"cpu_seconds": "seconds", "wall_seconds": "seconds"}
     source = "process clocks"
 
-    def start(self) -> None:
-        """Read both clocks."""
-        self._wall_seconds = time.perf_counter()
-        self._cpu_seconds = time.process_time()
-
     def stop(self, calls: int, window_seconds: float) -> Readings:
         """Read both clocks again."""
-        cpu_seconds = time.process_time() - self._cpu_seconds
-        wall_seconds = time.perf_counter() - self._wall_seconds
+        cpu_seconds, wall_seconds = self.elapsed_seconds()
         return {
             "cpu_seconds": measured(cpu_seconds, "seconds", self.source),
             "wall_seconds": measured(wall_seconds, "seconds", self.source),
