@@ -140,7 +140,7 @@ def of_nodes(sizes: tuple[int, ...] = NODES) -> Iterator[Point]:
     from gnnperf.datasets import fingerprint
     from gnnperf.datasets.ogbn import stand_in
     from gnnperf.models.sage_nodes import SageNodes
-    from gnnperf.study.measure import Inference
+    from gnnperf.study.inference import Inference
     from gnnperf.training import NodeClassification, Sampled, TrainSettings, evaluate, fit
 
     once = TrainSettings(epochs=1, learning_rate=0.01)

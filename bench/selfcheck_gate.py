@@ -32,7 +32,7 @@ import time
 import torch
 from gnnperf.compression.compressed import Deployed
 from gnnperf.compression.masks import deployed_state
-from gnnperf.study.measure import verified_bytes
+from gnnperf.study.sizes import verified_bytes
 
 INJECTED = os.environ.get("SELFCHECK_INJECT") == "1"
 SLOWDOWN, DROP = 0.10, 0.02

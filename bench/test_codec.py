@@ -19,8 +19,8 @@ import zstandard
 from gnnperf import codec
 from gnnperf.codec import QuantizedTensor, backends
 from gnnperf.recipes import compress, parse_recipe
-from gnnperf.study.measure import torch_bytes
 from gnnperf.study.presets import first_seed
+from gnnperf.study.sizes import torch_bytes
 from gnnperf.workloads import PRUNING_WORKLOADS
 
 # The rule: bytes of torch.save of the dense state over bytes on disk, from this sparsity on, for

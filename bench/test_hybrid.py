@@ -13,7 +13,7 @@ from gnnperf.plugin.tables import TABLES
 from gnnperf.recipes import compress
 from gnnperf.records import RecordError
 from gnnperf.reports.pareto import dominates, front, trade_off
-from gnnperf.study.measure import size_readings
+from gnnperf.study.sizes import size_readings
 from gnnperf.workloads import PRUNING_WORKLOADS
 
 PRUNED, QUANTIZED = ("global@0.8+finetune", "global@0.9+finetune"), ("qat@int8", "qat@w4a8")

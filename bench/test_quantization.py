@@ -14,7 +14,8 @@ from gnnperf.gates.thresholds import require_drop_at_most, require_size_ratio_at
 from gnnperf.recipes import compress
 from gnnperf.reports.paper import paper_figure
 from gnnperf.reports.table import human, human_bytes, kept_epoch, with_interval
-from gnnperf.study.measure import DEFAULT_METERS, headline, score_readings, size_readings
+from gnnperf.study.measure import DEFAULT_METERS, headline, score_readings
+from gnnperf.study.sizes import size_readings
 from gnnperf.training.optimizers.registry import find_optimizer
 from gnnperf.workloads import find_workload
 

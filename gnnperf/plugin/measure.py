@@ -170,7 +170,8 @@ def measure(
     closing table.
     """
     from gnnperf.records import to_json
-    from gnnperf.study.measure import DEFAULT_METERS, inference
+    from gnnperf.study.inference import inference
+    from gnnperf.study.measure import DEFAULT_METERS
     from gnnperf.study.measure import measure as take
 
     def measure_case(

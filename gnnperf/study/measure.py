@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-import io
 import math
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch_geometric.data import Data
+from torch import nn
 
 from gnnperf import codec
 from gnnperf.codec.errors import UnsupportedValueError
-from gnnperf.compression import Compressed, Deployed, Step, deployed_state
+from gnnperf.compression import Compressed, Step, deployed_state
 from gnnperf.compression.coverage import COVERED, borne_out, proven
 from gnnperf.compression.plain import with_plain_models
 from gnnperf.errors import GnnperfError
 from gnnperf.meters import registry
 from gnnperf.meters.base import Readings, beside
 from gnnperf.meters.clocks import DeviceClock, cuda_clock
-from gnnperf.meters.cost import parameter_readings
 from gnnperf.meters.latency import Pair
 from gnnperf.meters.looks import Budget
 from gnnperf.meters.memory.heap import LoadHeapMeter
-from gnnperf.models.ties import tie, ties
 from gnnperf.ops.values import dense_values
 from gnnperf.records import Layer, Reading, Record, measured, unavailable
 from gnnperf.study.deployed import DeployedPair
 from gnnperf.study.finite import require_finite
+from gnnperf.study.inference import LoadAndInfer, inference, read_any, read_dense, read_stored
+from gnnperf.study.sizes import size_readings
 from gnnperf.study.training_cost import training_cost
 from gnnperf.study.whole import on_batch, whole_graph
 from gnnperf.system.machine import describe_machine, git_commit, versions
@@ -201,71 +199,6 @@ def _finite(value: float, unit: str, source: str) -> Reading:
     return unavailable(unit, source, f"it came out as {value}")
 
 
-def size_readings(compressed: Compressed) -> dict[str, Reading]:
-    """Parameters, non-zeros, and bytes of the file that was read back and compared bit for bit."""
-    dense_bytes = len(torch_bytes(compressed.twin.model.state_dict()))
-    return {
-        **parameter_readings(map(dense_values, compressed.model.parameters())),
-        "model_bytes": measured(
-            len(torch_bytes(deployed_state(compressed.model))),
-            "bytes",
-            "torch.save of the case's state, without masks",
-        ),
-        "dense_bytes": measured(dense_bytes, "bytes", "torch.save of the twin's state"),
-        **stored_readings(compressed.state(), dense_bytes),
-    }
-
-
-def stored_readings(state: codec.State, dense_bytes: int) -> Readings:
-    """Bytes of the state's file, and by the paper's algorithm; of torch.save's where need be.
-
-    The codec holds dense tensors and codes. What a model of another library keeps besides is
-    written by torch, and the reading says so.
-    """
-
-    def ratio(stored_bytes: int) -> Reading:
-        return measured(dense_bytes / stored_bytes, "ratio", "dense_bytes / stored_bytes")
-
-    try:
-        stored_bytes = verified_bytes(state)
-        algorithm1_bytes = codec.algorithm1_bytes(state)
-    except UnsupportedValueError as error:
-        whole, written = (
-            f"torch.save, as the codec cannot hold it: {error}",
-            len(torch_bytes(state)),
-        )
-        return {
-            "stored_bytes": measured(written, "bytes", whole),
-            "algorithm1_bytes": unavailable("bytes", "the paper's Algorithm 1", str(error)),
-            "size_ratio": ratio(written),
-        }
-    return {
-        "stored_bytes": measured(stored_bytes, "bytes", "file, read back, equal bit for bit"),
-        "algorithm1_bytes": measured(
-            algorithm1_bytes, "bytes", "the paper's Algorithm 1, not decodable"
-        ),
-        "size_ratio": ratio(stored_bytes),
-    }
-
-
-def torch_bytes(state: Mapping[str, Any]) -> bytes:
-    """What `torch.save` writes for a state."""
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    return buffer.getvalue()
-
-
-def verified_bytes(state: codec.State) -> int:
-    """Bytes on disk of the sparse model state file; raises CodecError unless it decodes equal."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "state.gnnz"
-        codec.save(state, path)
-        difference = codec.first_difference(state, codec.load(path).state)
-        if difference is not None:
-            raise codec.CodecError(f"the stored state does not come back: {difference}")
-        return path.stat().st_size
-
-
 def latency_readings(
     compressed: Compressed, run_pair: RunPair, cap_seconds: float = math.inf
 ) -> dict[str, Reading]:
@@ -326,19 +259,19 @@ def memory_readings(compressed: Compressed, setting: Setting) -> Readings:
         mine, dense, read_mine = (
             Path(folder) / "state.gnnz",
             Path(folder) / "state.pt",
-            _read_stored,
+            read_stored,
         )
         try:
             codec.save(state, mine)
         except UnsupportedValueError:
-            read_mine = _read_any
+            read_mine = read_any
             torch.save(deployed_state(compressed.model), mine)
         torch.save(twin.model.state_dict(), dense)
         load = [
             LoadAndInfer(path, read, copied(model), twin.parts.measured)
             for path, read, model in (
                 (mine, read_mine, compressed.shipped),
-                (dense, _read_dense, twin.model),
+                (dense, read_dense, twin.model),
             )
         ]
         return {
@@ -355,79 +288,6 @@ def _both(
     parts = compressed.twin.parts
     mine, twin = inference(compressed.shipped, parts), inference(compressed.twin.model, parts)
     return replace(mine, synchronized=True), replace(twin, synchronized=True)
-
-
-@dataclass(frozen=True)
-class Inference:
-    """A call that computes the model on all batches once.
-
-    Attributes:
-        synchronized: whether it waits for the device.
-    """
-
-    model: nn.Module
-    batches: Sequence[Data]
-    synchronized: bool = False
-
-    def __call__(self) -> None:
-        """Compute; the results are thrown away."""
-        # torch's compressed rows do not compute in inference mode.
-        sparse = any(p.layout != torch.strided for p in self.model.parameters())
-        with torch.no_grad() if sparse else torch.inference_mode():
-            for batch in self.batches:
-                self.model(batch)
-        device = device_of(self.model)
-        if self.synchronized and device.type == "cuda":
-            torch.cuda.synchronize(device)
-
-
-def inference(model: nn.Module, parts: Parts) -> Inference:
-    """A call that computes the model once, on the test part or on what stands for it."""
-    return Inference(model, parts.measured)
-
-
-@dataclass(frozen=True)
-class LoadAndInfer:
-    """A call that reads a state from its file into the model, and computes it once."""
-
-    path: Path
-    read: Callable[[Path], dict[str, Tensor]]
-    model: nn.Module
-    batches: Sequence[Data]
-
-    def __call__(self) -> None:
-        """Load and compute; raises GnnperfError for a state that is not the model's."""
-        device = device_of(self.model)
-        state = self.read(self.path)
-        if isinstance(self.model, Deployed):
-            self.model.restore(state)
-        else:
-            self._load(state)
-        self.model.to(device)
-        Inference(self.model, self.batches, synchronized=True)()
-
-    def _load(self, state: dict[str, Tensor]) -> None:
-        # Masks are no part of what is stored; everything stored must find its place.
-        tied = ties(self.model)
-        found = self.model.load_state_dict(state, strict=False, assign=True)
-        tie(self.model, tied)
-        if found.unexpected_keys:
-            raise GnnperfError(f"the model has no place for {found.unexpected_keys}")
-
-
-def _read_stored(path: Path) -> dict[str, Any]:
-    return codec.load(path).state
-
-
-def _read_dense(path: Path) -> dict[str, Any]:
-    state: dict[str, Any] = torch.load(path, weights_only=True)
-    return state
-
-
-def _read_any(path: Path) -> dict[str, Any]:
-    """What this process wrote itself, of whatever classes it holds."""
-    state: dict[str, Any] = torch.load(path, weights_only=False)
-    return state
 
 
 PASSES: dict[str, Callable[[Compressed, Setting], Readings]] = {

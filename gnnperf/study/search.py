@@ -17,12 +17,8 @@ from gnnperf.meters.latency import Pair
 from gnnperf.recipes import compress, own_methods, parse_recipe
 from gnnperf.records import Reading
 from gnnperf.reports.pareto import front
-from gnnperf.study.measure import (
-    headline,
-    latency_readings,
-    score_readings,
-    size_readings,
-)
+from gnnperf.study.measure import headline, latency_readings, score_readings
+from gnnperf.study.sizes import size_readings
 from gnnperf.system.files import make_folder
 from gnnperf.system.sources import code_digest
 from gnnperf.system.store import key_of

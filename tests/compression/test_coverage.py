@@ -14,7 +14,8 @@ from gnnperf.compression import Changed, Compressed, Deployed, RecipeError, cove
 from gnnperf.compression.coverage import borne_out
 from gnnperf.recipes import METHODS, Method, compress
 from gnnperf.records import measured
-from gnnperf.study.measure import LoadAndInfer, measure
+from gnnperf.study.inference import LoadAndInfer
+from gnnperf.study.measure import measure
 
 from .bases import FEATURES, base, batch
 

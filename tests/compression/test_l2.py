@@ -9,7 +9,8 @@ from gnnperf.compression.retraining import training_readings
 from gnnperf.recipes import compress, parse_recipe
 from gnnperf.records import from_json, to_json
 from gnnperf.reports.paper import paper_figure
-from gnnperf.study.measure import measure, score_readings, size_readings
+from gnnperf.study.measure import measure, score_readings
+from gnnperf.study.sizes import size_readings
 from gnnperf.training import FitReport
 
 

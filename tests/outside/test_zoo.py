@@ -12,7 +12,7 @@ from gnnperf.compression import Deployed
 from gnnperf.compression.shipped import encoded
 from gnnperf.errors import GnnperfError
 from gnnperf.study.finite import require_finite
-from gnnperf.study.measure import size_readings
+from gnnperf.study.sizes import size_readings
 from gnnperf.training.modules import copied
 
 from .bases import base, outputs

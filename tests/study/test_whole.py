@@ -11,7 +11,7 @@ from torch_geometric.nn import SAGEConv
 from gnnperf.deploy import deploy
 from gnnperf.records import measured
 from gnnperf.study import whole
-from gnnperf.study.measure import inference
+from gnnperf.study.inference import inference
 from gnnperf.training import NodeClassification, Parts, Sampled, seeded
 
 NODES, EDGES, WIDTH = 60, 400, 8

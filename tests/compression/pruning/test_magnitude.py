@@ -165,7 +165,8 @@ def test_the_largest_sparsity_below_one(spline_base):
 def test_cora_keeps_its_accuracy_and_loses_its_bytes(real_data, shared_cache):
     """Fine-tuned global@0.5 within 0.01 of its twin on the mean of 3 seeds (real data)."""
     from gnnperf.datasets import DataOptions
-    from gnnperf.study.measure import score_readings, size_readings
+    from gnnperf.study.measure import score_readings
+    from gnnperf.study.sizes import size_readings
     from gnnperf.study.workbench import Workbench, WorkbenchOptions
 
     options = DataOptions("real", real_data, shared_cache)

@@ -16,7 +16,7 @@ from gnnperf.models.gnnnet import GNNNet
 from gnnperf.models.hgpsl import HGPSL
 from gnnperf.models.spline import SplineNet
 from gnnperf.recipes import compress
-from gnnperf.study.measure import size_readings
+from gnnperf.study.sizes import size_readings
 from gnnperf.training import evaluate
 
 MODELS = {

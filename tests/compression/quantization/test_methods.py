@@ -10,13 +10,8 @@ from gnnperf.compression.quantization.configuration import CONFIGURATIONS, parse
 from gnnperf.meters.registry import MeterOptions
 from gnnperf.recipes import compress, parse_recipe
 from gnnperf.reports.table import kept_epoch
-from gnnperf.study.measure import (
-    Setting,
-    measure,
-    memory_readings,
-    score_readings,
-    size_readings,
-)
+from gnnperf.study.measure import Setting, measure, memory_readings, score_readings
+from gnnperf.study.sizes import size_readings
 
 from .models import untrained_gin
 

@@ -23,7 +23,7 @@ from gnnperf.compression.quantization.export import export
 from gnnperf.models.gcn import GCN
 from gnnperf.models.gin import GIN
 from gnnperf.recipes import compress, parse_recipe
-from gnnperf.study.measure import verified_bytes
+from gnnperf.study.sizes import verified_bytes
 from gnnperf.training import (
     GraphClassification,
     NodeClassification,
